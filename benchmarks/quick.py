@@ -28,7 +28,7 @@ from tests.support.vault import ROOT, Vault, compiled_in
 
 KEPT = Path(__file__).with_name("quick.json")
 WORSE = 1.10
-ROUNDS, COVERS, RECORDS = 3, 16, 4000
+ROUNDS, COVERS, RECORDS, ON_A_PAGE = 3, 16, 4000, 60
 PAGES = ("/", "/search?q=artist", "/album/7")
 
 
@@ -85,7 +85,7 @@ def _import() -> dict[str, float]:
 def _serve() -> dict[str, float]:
     with (
         tempfile.TemporaryDirectory(prefix="vinylvault-bench-") as name,
-        origin(ROUNDS * COVERS) as base,
+        origin(max(ON_A_PAGE, ROUNDS * COVERS)) as base,
         Vault(
             Path(name) / "vault", trusted=(base,), VINYL_VAULT_FREE_SPACE_FLOOR_MB="0", **compiled_in(Path(name) / "pyc")
         ) as vault,
@@ -103,7 +103,7 @@ def _serve() -> dict[str, float]:
             **covers,
         }
         vault.stop()
-        vault.import_albums([wall.record(number, base) for number in range(60)])
+        vault.import_albums([wall.record(number, base) for number in range(ON_A_PAGE)])
         vault.start()
         found |= _pages(vault)
         make_small(vault.url, digests)

@@ -37,18 +37,17 @@ from image_cache.importers.tables.service import TableService
 from image_cache.maintenance.health.check import Check
 from image_cache.maintenance.health.examine import examine_service
 from image_cache.maintenance.housekeeping import Housekeeping
-from image_cache.maintenance.memory import release_memory
+from image_cache.maintenance.memory import memory_job
 from image_cache.maintenance.readonly_vault import ReadonlyVault
-from image_cache.maintenance.scrub import Nightly, Scrub
-from image_cache.records.appearance_table import RecordAppearanceTable
-from image_cache.records.editing import RecordEditor
+from image_cache.maintenance.scrub import Nightly, Scrub, activity
+from image_cache.records.editing.editor import RecordEditor
 from image_cache.records.library import Library
+from image_cache.records.orders.appearance_table import RecordAppearanceTable
 from image_cache.records.pages import RecordPages
+from image_cache.records.playing.turntable import Turntable
 from image_cache.records.removal import RecordRemoval
 from image_cache.records.search.service import SearchIndexer
-from image_cache.records.statistics import StatisticsReader
 from image_cache.records.take_along import TakeAlong
-from image_cache.records.turntable import Turntable
 from image_cache.server.nginx_links import NginxLinks
 from image_cache.streams import StreamImageManager, StreamImages, StreamMembers, StreamQueries
 from image_cache.streams.build import forget_image_manager, open_streams
@@ -57,11 +56,9 @@ from image_cache.vault_lock import VaultLock
 
 logger = logging.getLogger(__name__)
 
-LIMITS_S = 5.0  # how soon limits apply that were changed in another process
-TASKS_S = 5.0  # how soon a task starts that was added by another process
+LIMITS_S = TASKS_S = 5.0  # how soon limits apply, and a task starts, that another process changed or added
 TURNTABLE_S = 10.0  # how late a side is counted that has played long enough
 DRAWING_S = 3.0  # how often an idle child that draws demo covers is looked for
-SETTLED_S = 20.0  # when the start is over
 MINUTE_S, FIRST_S = 60.0, 5.0  # views and recency are one transaction a minute, because SD cards wear
 STOP_S = 20.0  # the longest stop; the service manager kills after 25
 
@@ -93,7 +90,6 @@ class Services:
     tables: TableService
     demo: DemoImporter
     take_along: TakeAlong
-    statistics: StatisticsReader
     demo_vault: DemoVault
     discogs: DiscogsService
     music: MusicService
@@ -111,10 +107,6 @@ class Services:
     def checks(self) -> list[Check]:
         """Check the service from inside, as `/health` shows it."""
         return examine_service(self.vault, errors=self.pool.recent_errors(), are_originals_away=self.streams.images.is_offline)
-
-    def barcode(self, photo: bytes, *, wait_s: float) -> tuple[str, bool]:
-        """Return the digits of the barcode in a photograph; see `Decoder.barcode`."""
-        return self._parts.decoder.barcode(photo, wait_s=wait_s)
 
     def resume_fetching(self) -> None:
         """Fetch again after an operator's pause, at once."""
@@ -200,22 +192,8 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
     indexer = SearchIndexer(catalog, tasks)
     tables = TableService(settings, library, covers, tasks)
     demo = DemoImporter(library, covers, tasks)
-    take_along = TakeAlong(
-        settings.state_dir / "take-along.html", library, covers, decoder=parts.decoder, tasks=tasks, clock=clock
-    )
-    demo_vault = DemoVault(
-        settings,
-        catalog,
-        demo=demo,
-        library=library,
-        covers=covers,
-        drawn=parts.drawn,
-        accounts=accounts,
-        streams=streams,
-        files=files,
-        tasks=tasks,
-        clock=clock,
-    )
+    take_along = TakeAlong(settings.state_dir, library, covers, decoder=parts.decoder, tasks=tasks, clock=clock)
+    demo_vault = DemoVault(settings, catalog, demo, parts.drawn, accounts=accounts, streams=streams, files=files, clock=clock)
     music = MusicService(settings, catalog, music_images, tasks, register=covers.register, clock=clock)
     discogs = DiscogsService(settings, catalog, connection, library=library, covers=covers, tasks=tasks, clock=clock)
     artwork = ArtworkService(
@@ -233,8 +211,7 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
 
     housekeeping = Housekeeping(covers, parts.decoder, library.cover_urls, retention_days=settings.RETENTION_DAYS)
     scrub = Scrub(settings, covers, streams, files.cache, parts.decoder, wake_files=files.wake, clock=clock)
-    databases = (catalog, covers.cache.index.database, streams.cache.engine.index.database)
-    nightly = Nightly(scrub, settings.SCRUB_HOUR, lambda: _activity(covers, streams))
+    nightly = Nightly(scrub, settings.SCRUB_HOUR, lambda: activity(covers, streams))
     jobs = [
         *housekeeping.periodic_jobs(),
         PeriodicJob("limits", LIMITS_S, lambda: _apply(limits, covers), first_s=LIMITS_S),
@@ -249,7 +226,7 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
         *artwork.periodic_jobs(),
         *files.periodic_jobs(),
         nightly.periodic_job(),
-        PeriodicJob("memory", MINUTE_S, lambda: release_memory(databases), first_s=SETTLED_S),
+        memory_job(catalog, covers.cache.index.database, streams.cache.engine.index.database),
     ]
     if settings.FRONT_DIR is not None:
         folders = {"streams": settings.stream_cache_dir, "originals": settings.stream_images_dir, "files": settings.files_dir}
@@ -278,13 +255,12 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
         tables=tables,
         demo=demo,
         take_along=take_along,
-        statistics=StatisticsReader(catalog, library, appearances),
         demo_vault=demo_vault,
         discogs=discogs,
         music=music,
         artwork=artwork,
         lookup=RecordLookup(
-            settings, catalog, library=library, fetcher=parts.fetcher, discogs=connection, tasks=tasks, clock=clock
+            settings, catalog, parts.decoder, library=library, fetcher=parts.fetcher, discogs=connection, tasks=tasks, clock=clock
         ),
         scrub=scrub,
         nightly=nightly,
@@ -326,10 +302,3 @@ def _readonly(
         file_limits=files.limits,
         waiting_renders=streams.images.waiting_renders,
     )
-
-
-def _activity(covers: ImageCache, streams: StreamImageManager) -> int:
-    """Return a number that keeps changing while any process serves images or loads one."""
-    engines = (covers.cache, streams.cache.engine)
-    requests = sum(engine.memory.stats().hits + sum(engine.counters.peek().values()) for engine in engines)
-    return hash((requests, *covers.cache.index.change_marker()))

@@ -48,7 +48,7 @@ Usage: install.sh [COMMAND] [OPTIONS]          afterwards: vinylvault COMMAND
       --purge         delete those too
       --yes           do not ask for confirmation
   status, health, report, monitor, explain, verify, probe, repair, selftest ...
-  import, export, sync, discogs, scan, remove; users, streams, files, storage ...
+  import, export, sync, discogs, scan, remove, take-along; users, streams, files, storage ...
                       the commands of docs/reference/commands.md, with the settings of the service
 END
 }
@@ -643,7 +643,7 @@ main() {
       monitor "$command" "$@"
       return
       ;;
-    import | export | sync | discogs | scan | remove)
+    import | export | sync | discogs | scan | remove | take-along)
       need_root "$command" "$@"
       need_installed
       as_service venv/bin/python -m image_cache.cli "$command" "$@"

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import stat
 import subprocess
 import sys
@@ -49,6 +50,8 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Vault, Orig
 def test_the_commands_of_a_document_do_what_it_says(document: Path, desk: tuple[Vault, Origin, Path]) -> None:
     """All blocks of a document run in one shell, one after the other, as a reader would type them."""
     vault, origin, folder = desk
+    if "curl " in document.read_text(encoding="utf-8") and shutil.which("curl") is None:
+        pytest.skip("curl is not installed")
     blocks = [(text.strip(), block) for text, block in MARKED.findall(document.read_text(encoding="utf-8"))]
     script = "".join(f"{block}\necho; echo '=== {number}'\n" for number, (_, block) in enumerate(blocks))
     script = script.replace("http://localhost:5000", vault.url).replace("https://covers.example", origin.base)

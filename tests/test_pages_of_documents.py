@@ -24,7 +24,12 @@ OF_THE_INSTALLER = {"help", "update", "uninstall", "doctor", "install"}
 pages = pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 
 
-KINDS = (("templates", "*.html"), ("image_cache", "*.py"), ("systemd", "*.py"))  # files with texts that people see
+KINDS = (
+    ("templates", "*.html"),
+    ("image_cache", "*.py"),
+    ("image_cache", "*.txt"),
+    ("systemd", "*.py"),
+)  # files with texts that people see
 LABEL = re.compile(r"(?<![*\w])\*([A-Z][^*\n]{2,60})\*(?!\*)")
 OF_OTHERS = {  # labels of other programs that pages name
     *(

@@ -156,7 +156,7 @@ def test_what_people_read_has_none_of_the_banned_words(kind: str) -> None:
             3,
         ),
         ("scripts", '// nobody\nshow("Mended it"); const picture = `on its way, ${n} torn`; pick("picture");', 3),
-        ("messages", 'def f():\n    """Nobody."""\n    raise E(f"torn {x} and in line with it")\n', 1),
+        ("messages", 'def f():\n    """Nobody."""\n    raise E(f"{x} is torn and in line with it")\n', 1),
         ("installer", 'say "Somebody shall mend it"; nobody=1', 3),
         ("documents", "A picture. `picture`\n```\nnobody\n```\n40 % behind a proxy, [torn](behind.md)", 3),
         ("API", "summary: Take in a file\nname: picture", 1),

@@ -6,7 +6,8 @@ from typing import Any
 
 from image_cache.covers import ImageCache
 from image_cache.covers.local_sources import SCHEME
-from image_cache.models import ImportRow, TaskState
+from image_cache.import_models import ImportRow
+from image_cache.models import TaskState
 from image_cache.records.library import Library
 from image_cache.tables.rows import row_from
 from image_cache.tasks.runner import Task, TaskRunner
@@ -18,33 +19,33 @@ class DemoImporter:
     """The demo collection of one vault. Any thread."""
 
     def __init__(self, library: Library, covers: ImageCache, tasks: TaskRunner) -> None:
-        self._library = library
-        self._covers = covers
-        self._tasks = tasks
+        self.library = library
+        self.covers = covers
+        self.tasks = tasks
         tasks.register(DEMO, self._import)
 
     def start(self) -> int:
         """Start the import, unless it is in progress; return the task."""
-        return self._tasks.start(DEMO, {})
+        return self.tasks.start(DEMO, {})
 
     def latest(self) -> TaskState | None:
-        return self._tasks.latest(DEMO)
+        return self.tasks.latest(DEMO)
 
     def count(self) -> int:
         """Return how many of its records are on the wall."""
-        return self._library.count_source(DEMO)
+        return self.library.count_source(DEMO)
 
     def remove(self) -> int:
         """Delete its records; return how many. Their covers are evicted from the cache later."""
-        return self._library.remove_source(DEMO)
+        return self.library.remove_source(DEMO)
 
     def _import(self, task: Task) -> Mapping[str, Any]:
         """The task. Idempotent."""
         rows = list(_rows())
-        report = self._library.import_rows(
+        report = self.library.import_rows(
             rows, progress=lambda read: task.progress(read, len(rows), f"{read} of {len(rows)} records")
         )
-        self._covers.register(row.cover_url for row in rows if row.cover_url)
+        self.covers.register(row.cover_url for row in rows if row.cover_url)
         same = report.same + report.changed
         message = (
             f"Added {report.new} records that never existed."

@@ -14,18 +14,16 @@ from typing import Any
 
 from image_cache.accounts.service import Accounts
 from image_cache.config import Settings
-from image_cache.covers import ImageCache
 from image_cache.covers.local_sources import SCHEME, DrawnCovers
 from image_cache.db.catalog import CatalogDatabase, SettingsTable
 from image_cache.engine.stats.counters import Latencies
 from image_cache.engine.stats.history import KEPT_S, LONG_S, Sample, add_samples, remove_samples
-from image_cache.errors import DuplicateImage, UnknownFile
+from image_cache.errors import DuplicateImage, OriginUnavailable, UnknownFile
 from image_cache.files.build import FileServices
 from image_cache.importers.demo import DemoImporter
 from image_cache.models import Account, Viewer
-from image_cache.records.library import Library
 from image_cache.streams import StreamImageManager, Upload
-from image_cache.tasks.runner import Task, TaskRunner
+from image_cache.tasks.runner import Task
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +31,7 @@ REST = "demo-rest"  # the kind of the task
 NAME = "demo"  # of its account
 MARK, STREAMS, IMAGES, FILES = "demo.vault", "demo.streams", "demo.images", "demo.files"  # names in the settings table
 COVERS_FIRST_S = 8.0  # between two photographs while covers are queued: the wall is looked at first
+DRAWN_AGAIN = 5
 STOPPING_S = 10.0
 DAY_S = 86_400.0
 
@@ -70,29 +69,24 @@ class DemoVault:
         self,
         settings: Settings,
         catalog: CatalogDatabase,
-        *,
         demo: DemoImporter,
-        library: Library,
-        covers: ImageCache,
         drawn: DrawnCovers,
+        *,
         accounts: Accounts,
         streams: StreamImageManager,
         files: FileServices,
-        tasks: TaskRunner,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._origin_url = settings.DEMO_ORIGIN
         self._rows = SettingsTable(catalog)
         self._demo = demo
-        self._library = library
-        self._covers = covers
+        self._library, self._covers, self._tasks = demo.library, demo.covers, demo.tasks
         self._drawn = drawn
         self._accounts = accounts
         self._streams = streams
         self._files = files
-        self._tasks = tasks
         self._clock = clock
-        tasks.register(REST, self._fill)
+        self._tasks.register(REST, self._fill)
 
     def prepare(self) -> bool:
         """Mark the vault as a demo and add its account, if it holds nothing but records of the demo; return True if it is a demo."""
@@ -235,7 +229,7 @@ class DemoVault:
                     task.pause(COVERS_FIRST_S, "Covers come first.")
                 photograph = shown[place]
                 task.progress(len(made), count, f"{len(made)} of {count} photographs")
-                body = self._drawn.fetch(SCHEME + photograph.filename).body
+                body = self._draw(task, photograph.filename)
                 upload = Upload(body, photograph.filename, title=photograph.title, description=photograph.comment)
                 try:
                     image_id = self._streams.upload(stream, upload).image_id
@@ -244,6 +238,15 @@ class DemoVault:
                 made[image_id] = photograph.filename
                 self._write(IMAGES, made)
                 self._age(image_id, place, since, views_of(photograph, place))
+
+    def _draw(self, task: Task, filename: str) -> bytes:
+        """Return a photograph. Raises `OriginUnavailable` if a machine that is busy with other things cannot draw it several times."""
+        for _ in range(DRAWN_AGAIN):
+            try:
+                return self._drawn.fetch(SCHEME + filename).body
+            except OriginUnavailable:
+                task.pause(COVERS_FIRST_S, "A photograph could not be drawn; it is tried again.")
+        return self._drawn.fetch(SCHEME + filename).body
 
     def _age(self, image_id: str, place: int, since: float, views: list[int]) -> None:
         """Let an image look as if it had been there for a month."""

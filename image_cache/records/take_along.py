@@ -53,7 +53,7 @@ class TakeAlong:
 
     def __init__(
         self,
-        path: Path,
+        folder: Path,
         library: Library,
         covers: ImageCache,
         *,
@@ -61,7 +61,7 @@ class TakeAlong:
         tasks: TaskRunner,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.path = path
+        self.path = folder / "take-along.html"
         self._library = library
         self._covers = covers
         self._decoder = decoder

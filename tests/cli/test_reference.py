@@ -28,7 +28,7 @@ def test_every_command_is_in_the_document() -> None:
 def test_the_command_of_the_installer_knows_every_command() -> None:
     """`sudo vinylvault import` said that there is no such command, which the documents have for every kind of installation."""
     main = (ROOT / "systemd/install.sh").read_text(encoding="utf-8").partition("\nmain() {")[2]
-    known = {word for line in re.findall(r"^    ([a-z |]+)\)", main, re.MULTILINE) for word in line.split(" | ")}
+    known = {word for line in re.findall(r"^    ([a-z |-]+)\)", main, re.MULTILINE) for word in line.split(" | ")}
     assert known >= NAMES - OF_A_SHELL
     for group in ("streams", "storage"):  # which the installer still runs as `flask --app app`
         assert set(GROUPS[group][1]) >= set(COMMANDS["Accounts, streams and files"][group].commands)  # type: ignore[union-attr]

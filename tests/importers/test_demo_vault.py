@@ -92,7 +92,7 @@ def filled() -> Iterator[Inside]:
                 services = opened.services
                 assert services.demo_vault.prepare()
                 services.demo_vault.start()
-                wait_until(lambda: (task := services.tasks.latest("demo-rest")) is not None and task.is_over, 240)
+                wait_until(lambda: (task := services.tasks.latest("demo-rest")) is not None and task.is_over, 480)
                 services.tasks.run("demo", {})  # last: photographs would wait for the covers of these
                 yield opened
         finally:

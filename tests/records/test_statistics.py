@@ -13,10 +13,10 @@ def at(year: int, month: int, day: int, hour: int) -> float:
 def filled(inside: Inside) -> dict[str, int]:
     table = inside.folder.parent / "records.csv"
     table.write_text(
-        "artist,title,year,label,genre,format,added\n"
+        "artist,title,year,label,genres,formats,added\n"
         "Ada,One,1959,Penstock,Jazz,LP,2019-02-03\n"
         "Ada,Two,1962,Penstock,Jazz,LP,2019-03-03\n"
-        'Bo,Three,1971,Laterite,"Folk, Jazz",LP,2021-01-01\n'
+        'Bo,Three,1971,Laterite,"Folk; Jazz",LP,2021-01-01\n'
         "Cy,Four,,,,CD,2021-01-02\n",
         encoding="utf-8",
     )
@@ -37,7 +37,7 @@ def filled(inside: Inside) -> dict[str, int]:
 
 def test_the_whole_is_counted_and_counted_again_after_a_change(inside: Inside) -> None:
     ids = filled(inside)
-    found = inside.services.statistics.whole()
+    found = inside.services.library.statistics.whole()
     assert (found.records, found.artists, found.plays, found.never) == (4, 3, 5, 1)
     assert (found.mean_year, found.oldest, found.newest) == (1964, 1959, 1971)
     assert [(row.value, row.count) for row in found.genres] == [("Jazz", 3), ("Folk", 1), ("", 1)]
@@ -49,14 +49,14 @@ def test_the_whole_is_counted_and_counted_again_after_a_change(inside: Inside) -
     assert found.years == ((2025, 1), (2024, 4))
     assert found.most_played[0] == ids["One"]
     assert found.never_played == (ids["Four"],)
-    assert inside.services.statistics.whole() is found
+    assert inside.services.library.statistics.whole() is found
     inside.services.library.record_play(ids["Four"])
-    assert inside.services.statistics.whole().never == 0
+    assert inside.services.library.statistics.whole().never == 0
 
 
 def test_a_year_is_reviewed(inside: Inside) -> None:
     ids = filled(inside)
-    found = inside.services.statistics.year(2024)
+    found = inside.services.library.statistics.year(2024)
     assert (found.plays, found.records, found.added) == (4, 2, 0)
     assert found.ribbon == (ids["One"], ids["One"], ids["Two"], ids["One"])
     assert found.best == ((ids["One"], 3), (ids["Two"], 1))
@@ -67,8 +67,8 @@ def test_a_year_is_reviewed(inside: Inside) -> None:
     assert found.longest_day == (datetime.date(2024, 2, 10), 2)
     assert found.longest_silence_days == (datetime.date(2024, 7, 6) - datetime.date(2024, 2, 20)).days - 1
     assert found.weekday == 5
-    assert inside.services.statistics.year(2019).plays == 0
-    assert inside.services.statistics.year(2019).added == 2
+    assert inside.services.library.statistics.year(2019).plays == 0
+    assert inside.services.library.statistics.year(2019).added == 2
 
 
 def test_a_date_that_cannot_be_spoils_nothing(inside: Inside) -> None:
@@ -77,7 +77,7 @@ def test_a_date_that_cannot_be_spoils_nothing(inside: Inside) -> None:
         conn.execute("UPDATE albums SET added_at = 9e15 WHERE id = ?", (ids["One"],))
         conn.execute("INSERT INTO plays (album_id, played_at) VALUES (?, 9e15)", (ids["One"],))
         conn.execute("UPDATE albums SET year = 0 WHERE id = ?", (ids["Two"],))
-    found = inside.services.statistics.whole()
+    found = inside.services.library.statistics.whole()
     assert found.growth[-1] == (datetime.datetime.now().astimezone().year, 4)
     for path in ("/stats", "/stats.csv", "/stats/2024"):
         assert inside.client().get(path).status_code == 200
@@ -87,7 +87,7 @@ def test_pages_show_the_numbers_with_their_tables_and_escape_what_was_typed(insi
     assert "No records yet" in inside.client().get("/stats").text
     filled(inside)
     table = inside.folder.parent / "more.csv"
-    table.write_text("artist,title,label,genre\n<b>x,<b>y,=<script>,<script>alert(1)</script>\n", encoding="utf-8")
+    table.write_text("artist,title,label,genres\n<b>x,<b>y,=<script>,<script>alert(1)</script>\n", encoding="utf-8")
     inside.services.library.import_table(table)
     client = inside.client()
     page = client.get("/stats").text
@@ -123,7 +123,7 @@ def test_many_records_of_one_value_are_counted_and_some_of_them_named(inside: In
                 " VALUES (?, 'x', ?, 't', 'a', 't', 'a', 'Penstock', 1)",
                 [(number, str(number)) for number in range(10**start, 10**start + 700)],
             )
-        row = inside.services.statistics.whole().labels[0]
+        row = inside.services.library.statistics.whole().labels[0]
         assert row.count == 700
         assert len(row.ids) > 50
         assert set(row.ids) <= set(range(10**start, 10**start + 700))

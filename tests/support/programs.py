@@ -17,6 +17,7 @@ PROGRAMS = {
     "caddy": ("caddy", "Caddy in front"),
     "ffmpeg": ("ffmpeg", "pictures of videos"),
     "openssl": ("openssl", "certificates"),
+    "curl": ("curl", "commands in documents"),
     "cc": ("gcc libc6-dev", "disks without hard links"),
     "shellcheck": ("shellcheck", "the installer's script"),
     "systemd-analyze": ("systemd", "the units"),

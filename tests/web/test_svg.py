@@ -7,6 +7,7 @@ from flask import Flask, g
 
 from image_cache.models import Album, AlbumPage, AlbumQuery, Cover, Group, Track
 from image_cache.records.highlight import in_tracks, places
+from image_cache.records.playing.sides import sides
 from image_cache.web import svg as drawing
 from image_cache.web.records import album as album_view
 from image_cache.web.records import wall
@@ -80,9 +81,9 @@ def test_a_count_is_drawn_as_at_most_eleven_spines() -> None:
 
 def test_sides_are_told_by_their_letters_and_numbers_make_one_list() -> None:
     sided = [Track("A1", "x", 60), Track("A2", "y", 61), Track("B1", "z", None)]
-    assert [(side.name, side.total_s) for side in album_view.sides(sided)] == [("Side A", 121), ("Side B", None)]
-    assert [side.name for side in album_view.sides([Track("1", "x"), Track("A2", "y")])] == ["Tracks"]
-    assert album_view.sides([]) == []
+    assert [(side.name, side.total_s) for side in sides(sided)] == [("Side A", 121), ("Side B", None)]
+    assert [side.name for side in sides([Track("1", "x"), Track("A2", "y")])] == ["Tracks"]
+    assert sides([]) == []
 
 
 @pytest.mark.parametrize(

@@ -13,12 +13,14 @@ from typing import Any
 from image_cache.config import Settings
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.errors import FieldRejected, OfferGone, OriginError, SourceRefused, UnknownTask
+from image_cache.imaging.decoder import Decoder
+from image_cache.import_models import ImportRow
 from image_cache.importers.artwork.musicbrainz import INTERVAL_S, MusicBrainz, Release
 from image_cache.importers.discogs.connection import DiscogsConnection
 from image_cache.importers.discogs.parse import SOURCE as DISCOGS
 from image_cache.importers.discogs.parse import FoundRelease, usable_cover_url
 from image_cache.importers.lookup.table import BarcodeTable
-from image_cache.models import Album, AlbumQuery, ImportRow, TaskState
+from image_cache.models import Album, AlbumQuery, TaskState
 from image_cache.net.json_api import JsonApiClient
 from image_cache.net.lazy_client import LazyHttpClient
 from image_cache.net.rate_limit import IntervalLimiter
@@ -78,6 +80,7 @@ class RecordLookup:
         self,
         settings: Settings,
         catalog: CatalogDatabase,
+        decoder: Decoder,
         *,
         library: Library,
         fetcher: LazyHttpClient,
@@ -86,6 +89,7 @@ class RecordLookup:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._settings = settings
+        self._decoder = decoder
         self._barcodes = BarcodeTable(catalog)
         self._albums = AlbumTable(catalog)
         self._library = library
@@ -108,6 +112,10 @@ class RecordLookup:
         if kind is None:
             raise FieldRejected("q", "Others are looking records up. Try again in a few seconds.")
         return self._tasks.start(kind, {"text": text, "is_sure": is_sure})
+
+    def read_photo(self, photo: bytes, *, wait_s: float) -> tuple[str, bool]:
+        """Return the digits of the barcode in a photograph; see `Decoder.barcode`."""
+        return self._decoder.barcode(photo, wait_s=wait_s)
 
     def get(self, task_id: int) -> Lookup:
         """Raises `UnknownTask`."""

@@ -9,10 +9,12 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
+from image_cache.covers import ImageCache
 from image_cache.db.database import DatabaseError
 from image_cache.engine.pool import PeriodicJob, Pool
 from image_cache.errors import Busy, CacheError
 from image_cache.maintenance.scrub.run import Scrub
+from image_cache.streams import StreamImageManager
 
 logger = logging.getLogger(__name__)
 
@@ -130,3 +132,10 @@ def _day(now: float) -> int:
     """Return a number for the night, the same before and after midnight."""
     at = time.localtime(now - 12 * 3600)
     return at.tm_year * 1000 + at.tm_yday
+
+
+def activity(covers: ImageCache, streams: StreamImageManager) -> int:
+    """Return a number that keeps changing while any process serves images or loads one."""
+    engines = (covers.cache, streams.cache.engine)
+    requests = sum(engine.memory.stats().hits + sum(engine.counters.peek().values()) for engine in engines)
+    return hash((requests, *covers.cache.index.change_marker()))

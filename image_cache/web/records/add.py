@@ -90,7 +90,7 @@ def _read_photo(stream: object) -> tuple[str, bool]:
     if isinstance(stream, UploadBuffer) and (stream.is_too_large or stream.has_failed):
         raise ImageRejected(f"The photo must have at most {PHOTO_BYTES // 1_000_000} MB.")
     body: bytes = stream.read()  # type: ignore[attr-defined]
-    digits, is_sure = services().barcode(body, wait_s=DECODER_WAIT_S)
+    digits, is_sure = services().lookup.read_photo(body, wait_s=DECODER_WAIT_S)
     if not digits:
         raise ImageRejected(UNREADABLE)
     return digits, is_sure

@@ -11,15 +11,13 @@ from markupsafe import Markup
 from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
-from image_cache.records.statistics import Share, Statistics, YearReview
+from image_cache.records.statistics.statistics import Share, Statistics, YearReview
 from image_cache.web.access import Role, declare_access
 from image_cache.web.admin import charts
 from image_cache.web.context import services
 from image_cache.web.records import wall
 from image_cache.web.records.page_tags import revalidated
 from image_cache.web.responses import page_response
-from image_cache.web.stats import drawing
-from image_cache.web.stats.poster import PosterRecord, poster
 from image_cache.web.template_helpers import know_covers
 
 stats = declare_access(read=Role.VISITOR)(Blueprint("stats", __name__))
@@ -32,7 +30,9 @@ FIRST_YEAR, LAST_YEAR = 1970, 9000
 @revalidated
 def collection() -> AnyResponse:
     """Show the collection in figures and charts, each with its table."""
-    reader = services().statistics
+    from image_cache.web.stats import drawing  # with the families of drawn sleeves, which a server may never need
+
+    reader = services().library.statistics
     found = reader.whole()
     if not found.records:
         return page_response(render_template("stats/empty.html"))
@@ -58,7 +58,7 @@ def collection() -> AnyResponse:
 @stats.get("/stats.csv")
 def table() -> Response:
     """Answer with every number of the page as a table."""
-    found = services().statistics.whole()
+    found = services().library.statistics.whole()
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(("kind", "value", "count"))
@@ -79,7 +79,9 @@ def table() -> Response:
 @revalidated
 def review(year: int) -> AnyResponse:
     """Show what a year sounded like. Raises `NotFound` for a year without plays."""
-    reader = services().statistics
+    from image_cache.web.stats import drawing  # with the families of drawn sleeves, which a server may never need
+
+    reader = services().library.statistics
     found = _reviewed(year)
     shown = [album_id for album_id, _ in found.best] + [month.album_id for month in found.months if month.album_id]
     shown += [found.first[0]] if found.first else []
@@ -100,8 +102,10 @@ def review(year: int) -> AnyResponse:
 @stats.get("/stats/<int:year>.svg")
 def picture(year: int) -> Response:
     """Return the year as an image. Raises `NotFound` for a year without plays."""
+    from image_cache.web.stats.poster import PosterRecord, poster
+
     found = _reviewed(year)
-    reader, covers = services().statistics, services().covers
+    reader, covers = services().library.statistics, services().covers
     plays = dict(found.best)
     best = []
     for album in reader.albums([album_id for album_id, _ in found.best]):
@@ -116,20 +120,22 @@ def picture(year: int) -> Response:
 
 def _reviewed(year: int) -> YearReview:
     """Return the review of a year. Raises `NotFound` if nothing was played in it."""
-    found = services().statistics.year(year) if FIRST_YEAR <= year <= LAST_YEAR else None
+    found = services().library.statistics.year(year) if FIRST_YEAR <= year <= LAST_YEAR else None
     if found is None or not found.plays:
         raise NotFound(f"Nothing was played in {year}.")
     return found
 
 
 def _tiles(ids: tuple[int, ...]) -> list[wall.Tile]:
-    albums = services().statistics.albums(ids)
+    albums = services().library.statistics.albums(ids)
     covers = services().covers.for_page([album.picture for album in albums])
     know_covers(covers)
     return wall.tiles(albums, covers, eager=0)
 
 
 def _group(title: str, name: str, rows: tuple[Share, ...], colours: dict[int, str]) -> dict[str, object]:
+    from image_cache.web.stats import drawing
+
     each, longest = drawing.spines_each(rows), max((row.count for row in rows), default=0)
     lines = []
     for row in rows:

@@ -116,7 +116,7 @@ class WallWindow {
     } finally {
       this.isLoading = false;
     }
-    this.load();
+    this.missingPage() ? this.load() : this.remember(); // scrolling had stopped before they were here
   }
 
   /** @returns {number} the page to load next, 0 if all that could be seen soon are here */

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Row
 from image_cache.models import Album
-from image_cache.records.appearance_table import RecordAppearanceTable
+from image_cache.records.orders.appearance_table import RecordAppearanceTable
 from image_cache.records.shelf import Shelf
-from image_cache.records.statistics_table import IDS_CHARS, StatisticsTable
+from image_cache.records.statistics.table import IDS_CHARS, StatisticsTable
 
 ROWS = 12  # genres and formats that a page shows
 LABELS = 8
@@ -82,7 +82,7 @@ class YearReview:
 class StatisticsReader:
     """Counts the collection. Any thread; what was counted last is kept."""
 
-    def __init__(self, catalog: CatalogDatabase, shelf: Shelf, appearances: RecordAppearanceTable) -> None:
+    def __init__(self, catalog: CatalogDatabase, shelf: Shelf, appearances: RecordAppearanceTable | None) -> None:
         self._table = StatisticsTable(catalog)
         self._catalog = catalog
         self._shelf = shelf
@@ -104,7 +104,7 @@ class StatisticsReader:
 
     def colours(self, ids: Sequence[int]) -> dict[int, str]:
         """Return the average colours of the covers of these records, as far as they are known."""
-        return self._appearances.averages(ids)
+        return self._appearances.averages(ids) if self._appearances else {}
 
     def albums(self, ids: Sequence[int]) -> list[Album]:
         return self._shelf.albums_by_id(ids)
@@ -162,7 +162,7 @@ class StatisticsReader:
             labels=tuple(map(_share, table.by_label(LABELS))),
             formats=tuple(map(_share, table.by_facet("format", ROWS))),
             growth=growth,
-            hours={((row[0] + 6) % 7, row[1]): row[2] for row in table.plays_by_hour()},
+            hours={((row[0] + 6) % 7, row[1]): row[2] for row in table.plays_by_hour() if row[0] is not None},
             years=tuple((int(row[0]), int(row[1])) for row in table.plays_by_year() if row[0] and row[0] >= FIRST_YEAR),
             most_played=tuple(table.most_played(SHOWN)),
             never_played=tuple(table.never_played(SHOWN)),

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.models import AlbumQuery
-from image_cache.records.filter_table import NAMED, FilterTable
-from image_cache.records.filters import FilterSets, bits_of, ids_of, lasting_sets, narrowed, use_sets
+from image_cache.records.filters.sets import FilterSets, bits_of, ids_of, lasting_sets, narrowed, use_sets
+from image_cache.records.filters.table import NAMED, FilterTable
 from image_cache.records.table import Revisions
 
 # What is counted under other filters.
@@ -80,7 +80,7 @@ class Narrowing:
         )
 
     def _sets(self, now: Revisions, size: int) -> FilterSets:
-        """Return all sets. Playing or rating a record makes only those again that depend on it."""
+        """Return all sets. Playing or rating a record rebuilds only the sets that depend on it."""
         with self._guard:
             lasting, use = self._lasting, self._use
         if lasting is None or lasting[0] != now.albums:
