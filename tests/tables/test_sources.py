@@ -144,9 +144,9 @@ def test_json_in_utf_16_is_read_and_a_cut_letter_is_not_the_end(table: Callable[
         ("<html><body>Log in first</body></html>", "this is a web page"),
         ("\ufeff<?xml version='1.0'?>", "this is a web page or XML"),
         (b"%PDF-1.7", "this is a document"),
-        (b"SQLite format 3", "the first line is not a header row"),
+        (b"SQLite format 3", "the first line"),
         (b"SQLite format 3\0" + b"x" * 200, "the database is corrupt"),
-        (b"\xff\xfe", "the first line is not a header row"),
+        (b"\xff\xfe", "the first line"),
     ],
 )
 def test_files_of_others_are_refused_in_words(table: Callable[[Any], object], content: str | bytes, reason: str) -> None:

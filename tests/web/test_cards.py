@@ -8,8 +8,7 @@ import pytest
 
 from image_cache.models import ImageVisibility
 from tests.support.inside import Inside
-from tests.support.origin import Origin
-from tests.support.pictures import jpeg
+from tests.support.origin import Origin, jpeg
 from tests.support.stage import SLUG, Stage
 
 
@@ -31,10 +30,10 @@ def test_a_record_has_a_card_with_its_cover_as_jpeg(inside: Inside, origin: Orig
     assert inside.services.covers.get_image(url) is not None
     found = card(client.get(f"/album/{number}").text)
     assert (found["title"], found["description"]) == ("Blue &amp; &lt;One&gt;, Artist · VinylVault", "Artist")
-    assert found["url"] == f"http://localhost:5000/album/{number}"
+    assert found["url"] == f"http://vault.local:5000/album/{number}"
     image = found["image"]
-    assert image.startswith("http://localhost:5000/cache/detail/")
-    assert client.get(image.removeprefix("http://localhost:5000")).mimetype == "image/jpeg"
+    assert image.startswith("http://vault.local:5000/cache/detail/")
+    assert client.get(image.removeprefix("http://vault.local:5000")).mimetype == "image/jpeg"
 
 
 def test_the_card_of_a_stream_shows_no_hidden_and_no_sensitive_image(tmp_path: Path) -> None:
@@ -42,7 +41,7 @@ def test_the_card_of_a_stream_shows_no_hidden_and_no_sensitive_image(tmp_path: P
         stage = Stage(inside)
         first = stage.images[ImageVisibility.PUBLIC]
         found = card(stage.ask("stranger", "GET", f"/streams/{SLUG}").text)
-        assert found["url"] == f"http://localhost:5000/streams/{SLUG}"
+        assert found["url"] == f"http://vault.local:5000/streams/{SLUG}"
         assert first.image_id in found["image"]
         stage.streams.update_stream_image(SLUG, first.image_id, is_sensitive=True)
         shown = stage.add(ImageVisibility.PUBLIC)
