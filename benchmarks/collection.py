@@ -10,7 +10,8 @@ import itertools
 import random
 from collections.abc import Iterator
 
-from image_cache.models import ImportRow, Track
+from image_cache.import_models import ImportRow
+from image_cache.models import Track
 
 # artist | title | year | label | catalogue number | barcode | formats | genre | styles | tracks (;) | notes
 REAL = """

@@ -20,7 +20,8 @@ from pathlib import Path
 from benchmarks.library import SYLLABLES
 from benchmarks.measure import machine, table, written_bytes
 from image_cache.config import Settings
-from image_cache.models import ImportRow, Track
+from image_cache.import_models import ImportRow
+from image_cache.models import Track
 from image_cache.services import open_services
 from tests.support.vault import ROOT
 

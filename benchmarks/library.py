@@ -19,11 +19,12 @@ from pathlib import Path
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.engine.index import Index
 from image_cache.imaging.color import Colour, packed
+from image_cache.import_models import ImportRow
 from image_cache.importers.artwork.similar_covers import groups
-from image_cache.models import AlbumQuery, ImportRow, Track
-from image_cache.records.appearance_table import RecordAppearance, RecordAppearanceTable
-from image_cache.records.colours import colour_place
+from image_cache.models import AlbumQuery, Track
 from image_cache.records.library import Library
+from image_cache.records.orders.appearance_table import RecordAppearance, RecordAppearanceTable
+from image_cache.records.orders.colours import colour_place
 
 SYLLABLES = [
     "ka",

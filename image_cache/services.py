@@ -40,14 +40,14 @@ from image_cache.maintenance.housekeeping import Housekeeping
 from image_cache.maintenance.memory import memory_job
 from image_cache.maintenance.readonly_vault import ReadonlyVault
 from image_cache.maintenance.scrub import Nightly, Scrub, activity
-from image_cache.records.appearance_table import RecordAppearanceTable
-from image_cache.records.editing import RecordEditor
+from image_cache.records.editing.editor import RecordEditor
 from image_cache.records.library import Library
+from image_cache.records.orders.appearance_table import RecordAppearanceTable
 from image_cache.records.pages import RecordPages
+from image_cache.records.playing.turntable import Turntable
 from image_cache.records.removal import RecordRemoval
 from image_cache.records.search.service import SearchIndexer
 from image_cache.records.take_along import TakeAlong
-from image_cache.records.turntable import Turntable
 from image_cache.server.nginx_links import NginxLinks
 from image_cache.streams import StreamImageManager, StreamImages, StreamMembers, StreamQueries
 from image_cache.streams.build import forget_image_manager, open_streams

@@ -25,8 +25,9 @@ from image_cache.db.catalog import CatalogDatabase
 from image_cache.errors import ImageRejected, StorageError, TableRejected
 from image_cache.imaging import heic, pillow
 from image_cache.imaging.variants import Rendered, cover_variants
+from image_cache.import_models import ImportReport
 from image_cache.importers.discogs.parse import FIELDS, row_from_item
-from image_cache.models import Album, ImportReport
+from image_cache.models import Album
 from image_cache.net.client import HttpClient
 from image_cache.net.policy import PeerPolicy
 from image_cache.records.library import Library

@@ -6,7 +6,8 @@ from typing import Any
 
 from image_cache.covers import ImageCache
 from image_cache.covers.local_sources import SCHEME
-from image_cache.models import ImportRow, TaskState
+from image_cache.import_models import ImportRow
+from image_cache.models import TaskState
 from image_cache.records.library import Library
 from image_cache.tables.rows import row_from
 from image_cache.tasks.runner import Task, TaskRunner

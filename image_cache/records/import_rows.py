@@ -13,7 +13,7 @@ from pathlib import Path
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection, Database, OperationalError
 from image_cache.errors import ImportRejected, StorageError
-from image_cache.models import ImportReport, ImportRow, RowLoss
+from image_cache.import_models import ImportReport, ImportRow, RowLoss
 from image_cache.records.merge import apply_sync, create_album, identity_of, match_copy, merge_row, numbered_id
 from image_cache.records.table import AlbumTable
 

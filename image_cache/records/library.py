@@ -10,17 +10,18 @@ from image_cache.covers.own_covers import OwnCovers
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection
 from image_cache.errors import FieldRejected, ImportRejected, UnknownAlbum
-from image_cache.models import Album, AlbumQuery, ImportReport, ImportRow, Track
-from image_cache.records.appearance_table import RecordAppearanceTable
+from image_cache.import_models import ImportReport, ImportRow
+from image_cache.models import Album, AlbumQuery, Track
+from image_cache.records.editing.own_values import as_source
 from image_cache.records.import_rows import NOTHING, import_rows, sync_rows
 from image_cache.records.merge import add_details
-from image_cache.records.own_values import as_source
-from image_cache.records.plays_table import PlaysTable
-from image_cache.records.random_pick import RandomPicker, reason_for
+from image_cache.records.orders.appearance_table import RecordAppearanceTable
+from image_cache.records.orders.sorts import SORTS
+from image_cache.records.playing.plays_table import PlaysTable
+from image_cache.records.playing.random_pick import RandomPicker, reason_for
 from image_cache.records.removal import GoneRecords, RecordRemoval, Removed
 from image_cache.records.shelf import COLOUR, Shelf
-from image_cache.records.sorts import SORTS
-from image_cache.records.statistics import StatisticsReader
+from image_cache.records.statistics.statistics import StatisticsReader
 from image_cache.tables.read import read_table
 from image_cache.tables.write import table_text, write_table
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 from urllib.parse import urlsplit
 
 from image_cache.covers.identity import identify
-from image_cache.models import Album, ImportRow, Track
+from image_cache.import_models import ImportRow
+from image_cache.models import Album, Track
 from image_cache.text import fold, sort_key
 
 OWN_SOURCE = "table"  # the source of rows that name none

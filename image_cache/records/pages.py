@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from image_cache.covers import ImageCache
 from image_cache.covers.stats import Progress
 from image_cache.models import Album, AlbumPage, AlbumQuery, Cover
+from image_cache.records.filters.narrowing import Facets
+from image_cache.records.filters.saved_views import SavedView
 from image_cache.records.library import Library
-from image_cache.records.narrowing import Facets
-from image_cache.records.saved_views import SavedView
 
 Covers = Mapping[str | None, Cover]  # by the URL of the cover; None for a record without one
 

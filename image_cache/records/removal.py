@@ -14,7 +14,7 @@ from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection, DatabaseError, OperationalError, parameter_marks
 from image_cache.errors import StorageError
 from image_cache.models import Album
-from image_cache.records.appearance_table import RecordAppearanceTable
+from image_cache.records.orders.appearance_table import RecordAppearanceTable
 from image_cache.records.search.index_table import SearchIndexTable
 from image_cache.records.table import AlbumTable, album_columns, album_from
 from image_cache.units import counted

@@ -12,13 +12,13 @@ from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import DatabaseError
 from image_cache.errors import UnknownPage
 from image_cache.models import Album, AlbumPage, AlbumQuery
-from image_cache.records.appearance_table import RecordAppearanceTable
-from image_cache.records.filters import bits_of
-from image_cache.records.narrowing import Facets, Narrowing, has_filters
-from image_cache.records.ordering import ShelfOrder, ShelfResult, build_colour_order, build_order, filter_order, rank_hits
-from image_cache.records.saved_views import SavedView, SavedViewTable
+from image_cache.records.filters.narrowing import Facets, Narrowing, has_filters
+from image_cache.records.filters.saved_views import SavedView, SavedViewTable
+from image_cache.records.filters.sets import bits_of
+from image_cache.records.orders.appearance_table import RecordAppearanceTable
+from image_cache.records.orders.ordering import ShelfOrder, ShelfResult, build_colour_order, build_order, filter_order, rank_hits
+from image_cache.records.orders.sorts import SORTS
 from image_cache.records.search.tiers import TieredSearch
-from image_cache.records.sorts import SORTS
 from image_cache.records.table import AlbumTable, Revisions
 from image_cache.text import sort_key
 

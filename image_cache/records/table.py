@@ -9,10 +9,10 @@ from functools import lru_cache
 from image_cache.db.catalog import CatalogDatabase, gone_changed
 from image_cache.db.database import Connection, Row
 from image_cache.models import Album, Track
-from image_cache.records.own_values import as_source, with_own
+from image_cache.records.editing.own_values import as_source, with_own
+from image_cache.records.orders.sorts import SORTS, by_grade
 from image_cache.records.search.index_table import SearchIndexTable
 from image_cache.records.search.question import storable
-from image_cache.records.sorts import SORTS, by_grade
 
 IDS_A_STATEMENT = 500  # SQLite allows 32,766 parameters; a chunk this size keeps an export's read transaction short
 MAX_ID = 2**63 - 1

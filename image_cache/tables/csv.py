@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from image_cache.errors import ImportRejected, TableRejected
-from image_cache.models import ImportRow
+from image_cache.import_models import ImportRow
 from image_cache.tables.dates import DateOrders
 from image_cache.tables.discogs_export import collection_row, foreign_reason, is_collection, likely_title
 from image_cache.tables.encoding import one_byte_encoding

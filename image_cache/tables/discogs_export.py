@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 
-from image_cache.models import ImportRow
+from image_cache.import_models import ImportRow
 from image_cache.tables.dates import DateOrders
 from image_cache.tables.discogs_words import formats_of_csv, short_grade
 from image_cache.tables.rows import row_from

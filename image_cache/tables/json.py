@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from image_cache.errors import ImportRejected, TableRejected
-from image_cache.models import ImportRow
+from image_cache.import_models import ImportRow
 from image_cache.tables.rows import COLUMNS, row_from
 
 MAX_RECORD_CHARS = 256 * 1024

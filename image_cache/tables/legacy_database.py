@@ -13,7 +13,7 @@ from typing import Any
 from image_cache.db.connection import open_untrusted
 from image_cache.db.database import Connection, DatabaseError, Row
 from image_cache.errors import ImportRejected, TableRejected
-from image_cache.models import ImportRow
+from image_cache.import_models import ImportRow
 from image_cache.tables.cells import MAX_PLAYS, moment_from
 from image_cache.tables.rows import row_from
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from image_cache.errors import ImportRejected, TableRejected
-from image_cache.models import ImportRow
+from image_cache.import_models import ImportRow
 from image_cache.tables.csv import read_csv
 from image_cache.tables.encoding import decoded, utf_16
 from image_cache.tables.json import read_json

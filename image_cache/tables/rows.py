@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from image_cache.errors import ImportRejected
-from image_cache.models import ImportRow
+from image_cache.import_models import ImportRow
 from image_cache.tables.cells import (
     COUNT,
     MAX_LONG_CHARS,

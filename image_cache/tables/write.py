@@ -10,7 +10,8 @@ from pathlib import Path
 
 from image_cache.errors import TableRejected
 from image_cache.filesystem import replacing
-from image_cache.models import Album, RowLoss
+from image_cache.import_models import RowLoss
+from image_cache.models import Album
 from image_cache.tables.csv import guarded
 from image_cache.tables.rows import COLUMNS
 

@@ -10,7 +10,9 @@ from image_cache.bootstrap import secret_key
 from image_cache.config import MAX_BODY_BYTES
 from image_cache.services import Services
 from image_cache.web.access import check_declarations, register_access
-from image_cache.web.accounts import accounts
+from image_cache.web.accounts.demo_login import demo_login, register_demo
+from image_cache.web.accounts.household import household
+from image_cache.web.accounts.views import accounts
 from image_cache.web.admin.dashboard import dashboard
 from image_cache.web.admin.health import ops
 from image_cache.web.admin.metrics import metrics
@@ -18,12 +20,10 @@ from image_cache.web.context import BODY_LIMIT, EXTENSION, TEMPLATE_DIR, WARM, p
 from image_cache.web.covers.api import api
 from image_cache.web.covers.edit import sleeves
 from image_cache.web.covers.media import WarmCovers, media
-from image_cache.web.demo_login import demo_login, register_demo
 from image_cache.web.errors import register_errors
 from image_cache.web.files.api import file_api
 from image_cache.web.files.views import files
 from image_cache.web.forwarded import Forwarded, register_prefix
-from image_cache.web.household import household
 from image_cache.web.imports.discogs import discogs, register_discogs
 from image_cache.web.imports.music import music
 from image_cache.web.imports.tasks import jobs

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from image_cache.imaging import color
 from image_cache.imaging.color import hex_of, oklab, rgb_of, rgb_of_oklab
 from image_cache.models import Album, Cover
-from image_cache.records.colours import BANDS, RAMPS, is_ascending
+from image_cache.records.orders.colours import BANDS, RAMPS, is_ascending
 
 MAX_SPINES = 11  # with more records over one letter each spine stands for several
 HEX = re.compile(r"#[0-9a-f]{6}", re.IGNORECASE)

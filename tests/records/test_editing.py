@@ -9,10 +9,11 @@ import pytest
 
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.errors import FieldRejected, UnknownAlbum
-from image_cache.models import Album, AlbumQuery, ImportRow, Track
-from image_cache.records.editing import RecordEditor
+from image_cache.import_models import ImportRow
+from image_cache.models import Album, AlbumQuery, Track
+from image_cache.records.editing.editor import RecordEditor
+from image_cache.records.editing.own_values import FIELDS, parse, text_of
 from image_cache.records.library import Library
-from image_cache.records.own_values import FIELDS, parse, text_of
 from tests.support.clock import FakeClock
 
 ROW = ImportRow(

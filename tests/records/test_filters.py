@@ -11,12 +11,13 @@ import pytest
 from benchmarks.collection import collection
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.errors import FieldRejected
-from image_cache.models import Album, AlbumQuery, ImportRow
-from image_cache.records.filters import bits_of, grade_of, ids_of, played_span
+from image_cache.import_models import ImportRow
+from image_cache.models import Album, AlbumQuery
+from image_cache.records.filters.saved_views import SavedViewTable
+from image_cache.records.filters.sets import bits_of, grade_of, ids_of, played_span
 from image_cache.records.library import Library
-from image_cache.records.saved_views import SavedViewTable
+from image_cache.records.orders.sorts import SORTS
 from image_cache.records.search.rules import name_key, plain
-from image_cache.records.sorts import SORTS
 
 GRADES = ("NM", "VG+", "", "Very Good (VG)", "M")
 DAY_S = 86400.0

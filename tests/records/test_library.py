@@ -18,9 +18,10 @@ from image_cache.db.catalog import CatalogDatabase
 from image_cache.engine.index import Index
 from image_cache.errors import FieldRejected, ImportRejected, StorageError, UnknownAlbum, UnknownPage
 from image_cache.imaging.color import Colour, packed
-from image_cache.models import AlbumQuery, ImportReport, ImportRow, Track
-from image_cache.records.appearance_table import RecordAppearance, RecordAppearanceTable
+from image_cache.import_models import ImportReport, ImportRow
+from image_cache.models import AlbumQuery, Track
 from image_cache.records.library import SORTS, Library
+from image_cache.records.orders.appearance_table import RecordAppearance, RecordAppearanceTable
 from image_cache.records.table import AlbumTable
 from image_cache.text import sort_key
 from tests.support.clock import FakeClock

@@ -10,11 +10,12 @@ from image_cache.covers.own_covers import OwnCovers
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.engine.index import Index
 from image_cache.errors import StorageError, UnknownAlbum
+from image_cache.import_models import ImportRow
 from image_cache.importers.artwork.table import ArtworkTable, CoverTries
 from image_cache.importers.discogs.table import SyncTable
-from image_cache.models import AlbumQuery, ImportRow
-from image_cache.records.appearance_table import RecordAppearance, RecordAppearanceTable
+from image_cache.models import AlbumQuery
 from image_cache.records.library import COLOUR, Library
+from image_cache.records.orders.appearance_table import RecordAppearance, RecordAppearanceTable
 from image_cache.records.removal import RECORDS_A_WRITE, GoneRecords, RecordDependents, RemovalTable
 from image_cache.records.search.tiers import TieredSearch
 from image_cache.records.table import AlbumTable

@@ -7,10 +7,11 @@ import pytest
 
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.errors import FieldRejected, UnknownAlbum
-from image_cache.models import Album, ImportRow, Track
+from image_cache.import_models import ImportRow
+from image_cache.models import Album, Track
 from image_cache.records.library import Library
-from image_cache.records.sides import playable_sides
-from image_cache.records.turntable import Turntable
+from image_cache.records.playing.sides import playable_sides
+from image_cache.records.playing.turntable import Turntable
 from tests.support.clock import FakeClock
 
 TRACKS = tuple(Track(position, position, 300) for position in ("A1", "A2", "B1"))

@@ -13,7 +13,7 @@ import pytest
 
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.errors import ImportRejected, TableRejected
-from image_cache.models import ImportReport, ImportRow
+from image_cache.import_models import ImportReport, ImportRow
 from image_cache.records.library import Library
 from image_cache.tables.read import Table, read_table
 

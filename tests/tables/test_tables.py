@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from image_cache.errors import ImportRejected, TableRejected
-from image_cache.models import Album, ImportRow, Track
+from image_cache.import_models import ImportRow
+from image_cache.models import Album, Track
 from image_cache.tables.read import read_table
 from image_cache.tables.rows import COLUMNS
 from image_cache.tables.write import write_table
@@ -467,7 +468,7 @@ _MEASURE = """
 import resource, sys
 from pathlib import Path
 from image_cache.tables.read import read_table
-from image_cache.models import ImportRow
+from image_cache.import_models import ImportRow
 good = sum(isinstance(row, ImportRow) for row in read_table(Path(sys.argv[1])))
 print(good, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """

@@ -6,7 +6,7 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from image_cache.web.household import RIGHTS
+from image_cache.web.accounts.household import RIGHTS
 from tests.support.inside import LAN, PASSWORD, Inside, form_token, page_token
 
 LINK = re.compile(r'value="(http://vault\.local:5000/join/[^"]+)"')

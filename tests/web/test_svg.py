@@ -7,7 +7,7 @@ from flask import Flask, g
 
 from image_cache.models import Album, AlbumPage, AlbumQuery, Cover, Group, Track
 from image_cache.records.highlight import in_tracks, places
-from image_cache.records.sides import sides
+from image_cache.records.playing.sides import sides
 from image_cache.web import svg as drawing
 from image_cache.web.records import album as album_view
 from image_cache.web.records import wall

@@ -11,9 +11,10 @@ from image_cache.cli.context import CommandContext
 from image_cache.cli.output import Output
 from image_cache.cli.services import opened_services
 from image_cache.errors import CacheError
+from image_cache.import_models import RowLoss
 from image_cache.importers.discogs.service import SYNC, TEST
 from image_cache.importers.music.folders import below
-from image_cache.models import RowLoss, TaskState
+from image_cache.models import TaskState
 
 SHOWN_PROBLEMS = 20
 

@@ -7,7 +7,7 @@ import click
 
 from image_cache.cli.output import Output
 from image_cache.filesystem import replacing
-from image_cache.models import RowLoss
+from image_cache.import_models import RowLoss
 from image_cache.tables.write import report_text
 
 SHOWN_LOSSES = 20

@@ -22,8 +22,8 @@ from image_cache.imaging.color import Colour, unpack_palette
 from image_cache.importers.artwork.similar_covers import groups, split
 from image_cache.importers.artwork.table import ArtworkTable
 from image_cache.models import Album
-from image_cache.records.appearance_table import RecordAppearance, RecordAppearanceTable
-from image_cache.records.colours import colour_place, palette_distance
+from image_cache.records.orders.appearance_table import RecordAppearance, RecordAppearanceTable
+from image_cache.records.orders.colours import colour_place, palette_distance
 
 logger = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ from image_cache.covers import VISIBLE, ImageCache
 from image_cache.engine.registry import ImageRecord
 from image_cache.importers.artwork.table import ArtworkTable, CoverOffer, CoverTries
 from image_cache.models import Album, Cover
-from image_cache.records.appearance_table import RecordAppearanceTable, UnfetchedCover
 from image_cache.records.library import Library
+from image_cache.records.orders.appearance_table import RecordAppearanceTable, UnfetchedCover
 
 DUMMY, TWINS = "dummy", "twins"  # flaws beside those of a single image, `small` and `oblong`
 

@@ -19,7 +19,7 @@ from image_cache.importers.artwork.table import ArtworkTable
 from image_cache.importers.discogs.connection import DiscogsConnection
 from image_cache.models import TaskState
 from image_cache.net.lazy_client import LazyHttpClient
-from image_cache.records.appearance_table import RecordAppearanceTable
+from image_cache.records.orders.appearance_table import RecordAppearanceTable
 from image_cache.tasks import TaskRunner
 
 logger = logging.getLogger(__name__)

@@ -13,7 +13,8 @@ from operator import itemgetter
 from typing import Any
 
 from image_cache.errors import ImportRejected, OriginDenied
-from image_cache.models import ImportRow, Track
+from image_cache.import_models import ImportRow
+from image_cache.models import Track
 from image_cache.net.json_values import as_object, integer, objects
 from image_cache.net.url import parse_url
 from image_cache.tables.cells import MAX_CHARS, MAX_LONG_CHARS, MAX_TRACKS, YEARS, cut_remark

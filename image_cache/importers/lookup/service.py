@@ -14,12 +14,13 @@ from image_cache.config import Settings
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.errors import FieldRejected, OfferGone, OriginError, SourceRefused, UnknownTask
 from image_cache.imaging.decoder import Decoder
+from image_cache.import_models import ImportRow
 from image_cache.importers.artwork.musicbrainz import INTERVAL_S, MusicBrainz, Release
 from image_cache.importers.discogs.connection import DiscogsConnection
 from image_cache.importers.discogs.parse import SOURCE as DISCOGS
 from image_cache.importers.discogs.parse import FoundRelease, usable_cover_url
 from image_cache.importers.lookup.table import BarcodeTable
-from image_cache.models import Album, AlbumQuery, ImportRow, TaskState
+from image_cache.models import Album, AlbumQuery, TaskState
 from image_cache.net.json_api import JsonApiClient
 from image_cache.net.lazy_client import LazyHttpClient
 from image_cache.net.rate_limit import IntervalLimiter

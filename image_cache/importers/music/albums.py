@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from image_cache.import_models import ImportRow
 from image_cache.importers.music.groups import (
     MAX_ALBUMS,
     VARIOUS,
@@ -36,7 +37,7 @@ from image_cache.importers.music.names import (
 )
 from image_cache.importers.music.tags.reader import TagReadRefused, Tags
 from image_cache.importers.music.walk import DiscFolder, Unit
-from image_cache.models import ImportRow, Track
+from image_cache.models import Track
 from image_cache.tables.cells import MAX_CHARS, MAX_TRACKS
 from image_cache.text import cut, fold, sort_key
 

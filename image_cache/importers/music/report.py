@@ -3,8 +3,8 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
+from image_cache.import_models import ImportRow, RowLoss
 from image_cache.importers.music.names import Names
-from image_cache.models import ImportRow, RowLoss
 
 KEPT_PROBLEMS = 40
 MAX_LOSSES = 200  # that the report names; they are saved with the position

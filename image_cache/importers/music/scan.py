@@ -12,6 +12,7 @@ from typing import Any
 
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.errors import DecoderFailed, FolderRejected
+from image_cache.import_models import RowLoss
 from image_cache.importers.music.folders import MusicRoots, below, lost_mount_points
 from image_cache.importers.music.mounts import point_of
 from image_cache.importers.music.names import Names
@@ -20,7 +21,6 @@ from image_cache.importers.music.scan_folder import RootScan, ScanContext
 from image_cache.importers.music.table import MusicRoot
 from image_cache.importers.music.tags.reader import TagReader
 from image_cache.importers.music.walk import holds_anything, opened, opened_root, reason_of
-from image_cache.models import RowLoss
 from image_cache.tasks.runner import Task
 from image_cache.units import counted
 

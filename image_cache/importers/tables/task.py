@@ -12,8 +12,8 @@ from typing import Any
 from image_cache.covers import ImageCache
 from image_cache.db.database import Connection
 from image_cache.errors import CacheError, StorageError, TableRejected
+from image_cache.import_models import ImportReport, ImportRow
 from image_cache.importers.tables.inbox import UploadInbox, file_away
-from image_cache.models import ImportReport, ImportRow
 from image_cache.records.library import Library
 from image_cache.tables.read import Table, is_database
 from image_cache.tasks.runner import Task, TaskCancelled, TaskStopped

@@ -12,7 +12,7 @@ from image_cache.importers.artwork.pages import DUMMY, TWINS, CoverOptions, Flaw
 from image_cache.importers.artwork.strategies import LABELS
 from image_cache.importers.artwork.table import CoverTries
 from image_cache.models import Album, Cover, TaskState
-from image_cache.records.appearance_table import UnfetchedCover
+from image_cache.records.orders.appearance_table import UnfetchedCover
 from image_cache.units import counted
 from image_cache.web import svg as drawing
 from image_cache.web.template_helpers import clock, day, moment, rough

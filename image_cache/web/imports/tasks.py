@@ -8,7 +8,8 @@ from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.errors import UnknownTask
-from image_cache.models import RowLoss, TaskState
+from image_cache.import_models import RowLoss
+from image_cache.models import TaskState
 from image_cache.tables.write import report_text
 from image_cache.web.access import Role, declare_access
 from image_cache.web.context import may_operate, services

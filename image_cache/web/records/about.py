@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from image_cache.models import AlbumQuery
-from image_cache.records.narrowing import Facets
+from image_cache.records.filters.narrowing import Facets
 from image_cache.web.context import services
 
 LINKS = 3

@@ -6,8 +6,8 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.models import Album
-from image_cache.records.editing import EditOutcome
-from image_cache.records.own_values import FIELDS, text_of
+from image_cache.records.editing.editor import EditOutcome
+from image_cache.records.editing.own_values import FIELDS, text_of
 from image_cache.web.access import Role, declare_access
 from image_cache.web.context import account, services
 from image_cache.web.rate_limits import limiter

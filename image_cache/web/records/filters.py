@@ -7,8 +7,8 @@ from urllib.parse import urlencode
 from werkzeug.exceptions import BadRequest
 
 from image_cache.models import Album, AlbumQuery
-from image_cache.records.filters import GRADES, NO_GRADE, PLAYED, UNRATED
-from image_cache.records.narrowing import Facets
+from image_cache.records.filters.narrowing import Facets
+from image_cache.records.filters.sets import GRADES, NO_GRADE, PLAYED, UNRATED
 from image_cache.records.search.rules import inches, name_key, plain
 
 MAX_CHARS = 200

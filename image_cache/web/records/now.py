@@ -11,8 +11,8 @@ from werkzeug.exceptions import BadRequest
 from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.db.database import DatabaseError
-from image_cache.records.plays_table import Play
-from image_cache.records.turntable import Spinning, Turntable
+from image_cache.records.playing.plays_table import Play
+from image_cache.records.playing.turntable import Spinning, Turntable
 from image_cache.units import whole_number
 from image_cache.web import svg as drawing
 from image_cache.web.access import Role, declare_access

@@ -10,12 +10,12 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.errors import UnknownPage
 from image_cache.models import Album
+from image_cache.records.filters.saved_views import SavedView
 from image_cache.records.highlight import in_tracks
 from image_cache.records.pages import WallPage
-from image_cache.records.saved_views import SavedView
+from image_cache.records.playing.sides import sides
 from image_cache.records.search.question import read_question
 from image_cache.records.search.where import TRACK, where_hit
-from image_cache.records.sides import sides
 from image_cache.web.access import Role, declare_access
 from image_cache.web.context import account, is_member, may_change, pop_flash, services
 from image_cache.web.covers.view_models import SearchLine, progress_line, search_line

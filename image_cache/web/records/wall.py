@@ -10,7 +10,7 @@ from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import BadRequest, NotFound
 
 from image_cache.models import Album, AlbumPage, AlbumQuery, Cover, Group
-from image_cache.records.colours import BANDS
+from image_cache.records.orders.colours import BANDS
 from image_cache.records.shelf import MATCH
 from image_cache.units import whole_number
 from image_cache.web import svg as drawing

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
 
-from image_cache.records.statistics import Share
+from image_cache.records.statistics.statistics import Share
 from image_cache.sleeves.draw import PALETTES
 from image_cache.web.svg import is_hex
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from markupsafe import escape
 
-from image_cache.records.statistics import YearReview
+from image_cache.records.statistics.statistics import YearReview
 from image_cache.resources import resource
 from image_cache.sleeves.draw import drawn_sleeve
 from image_cache.sleeves.lettering import advance

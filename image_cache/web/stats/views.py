@@ -11,7 +11,7 @@ from markupsafe import Markup
 from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
-from image_cache.records.statistics import Share, Statistics, YearReview
+from image_cache.records.statistics.statistics import Share, Statistics, YearReview
 from image_cache.web.access import Role, declare_access
 from image_cache.web.admin import charts
 from image_cache.web.context import services

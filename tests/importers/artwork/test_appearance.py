@@ -14,9 +14,10 @@ from image_cache.errors import ImageRejected
 from image_cache.imaging.color import Colour, oklab, packed, unpack_palette
 from image_cache.imaging.decoder import Decoder
 from image_cache.imaging.palette import palette
+from image_cache.import_models import ImportRow
 from image_cache.importers.artwork.similar_covers import groups, split
-from image_cache.models import Album, AlbumQuery, ImportRow
-from image_cache.records.colours import BANDS, PLACES, band_of, colour_place, palette_distance
+from image_cache.models import Album, AlbumQuery
+from image_cache.records.orders.colours import BANDS, PLACES, band_of, colour_place, palette_distance
 from tests.support.clock import FakeClock
 from tests.support.inside import Inside
 from tests.support.origin import Origin

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
+from image_cache.import_models import ImportRow
 from image_cache.importers.artwork.cover_art_archive import CoverArtArchive
 from image_cache.importers.artwork.musicbrainz import MusicBrainz, phrase
 from image_cache.importers.artwork.search import ArtworkSearch
 from image_cache.importers.artwork.table import CoverTries
-from image_cache.models import Album, ImportRow, TaskState
+from image_cache.models import Album, TaskState
 from image_cache.net.json_api import JsonApiClient
 from image_cache.net.rate_limit import MAX_PAUSE_S, IntervalLimiter
 from image_cache.tasks import TaskRunner

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from image_cache.errors import ImportRejected
+from image_cache.import_models import ImportRow
 from image_cache.importers.discogs.parse import (
     FIELDS,
     Details,
@@ -17,7 +18,7 @@ from image_cache.importers.discogs.parse import (
     row_from_item,
     usable_cover_url,
 )
-from image_cache.models import ImportRow, Track
+from image_cache.models import Track
 from tests.support.discogs import item, release
 
 SIGNED = "https://i.discogs.com/sig/rs:fit/g:sm/q:90/h:605/w:600/czM6Ly9kaXNjb2dz/LWRhdGFiYXNlLWlt/YWdlcy9SLTEuanBlZw.jpeg"

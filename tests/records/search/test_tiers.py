@@ -11,7 +11,8 @@ from benchmarks.search import Expected, expectations, first_hit, letters
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.catalog_schema import MIGRATIONS
 from image_cache.db.database import Database
-from image_cache.models import AlbumQuery, ImportRow, Track
+from image_cache.import_models import ImportRow
+from image_cache.models import AlbumQuery, Track
 from image_cache.records.library import Library
 from image_cache.records.search import rules
 from image_cache.records.search.index_table import SearchIndexTable

@@ -9,8 +9,9 @@ import pytest
 from flask.testing import FlaskClient
 from PIL import Image
 
+from image_cache.import_models import ImportRow
 from image_cache.importers.artwork.table import CoverOffer, CoverTries
-from image_cache.models import Album, ImportRow
+from image_cache.models import Album
 from tests.support.inside import Inside, page_token
 from tests.support.origin import Origin, jpeg
 from tests.support.pictures import encoded, noise

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from image_cache.models import ImportRow
+from image_cache.import_models import ImportRow
 from tests.support.inside import Inside, form_token, page_token
 from tests.support.music import PICTURE, song
 from tests.support.vault import wait_until

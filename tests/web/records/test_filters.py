@@ -7,7 +7,7 @@ from html import unescape
 import pytest
 from flask.testing import FlaskClient
 
-from image_cache.models import ImportRow
+from image_cache.import_models import ImportRow
 from tests.support.inside import PASSWORD, Inside, page_token
 
 

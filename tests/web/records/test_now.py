@@ -7,7 +7,8 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from image_cache.models import ImportRow, Track
+from image_cache.import_models import ImportRow
+from image_cache.models import Track
 from tests.support.clock import FakeClock
 from tests.support.inside import Inside, page_token
 from tests.support.statements import traced

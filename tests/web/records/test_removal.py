@@ -8,7 +8,8 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from image_cache.models import Album, ImportRow
+from image_cache.import_models import ImportRow
+from image_cache.models import Album
 from tests.cli.content.test_flask_commands import run
 from tests.importers.discogs.test_sync import by_instance, connect, inside_at, sync
 from tests.importers.music.test_scan import record

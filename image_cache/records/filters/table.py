@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.models import AlbumQuery
-from image_cache.records.filters import FilterRow, UseRow
+from image_cache.records.filters.sets import FilterRow, UseRow
 from image_cache.records.search.question import storable
 from image_cache.records.search.rules import name_key, plain
 

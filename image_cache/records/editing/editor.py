@@ -10,10 +10,11 @@ from typing import Any
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection
 from image_cache.errors import FieldRejected, UnknownAlbum
-from image_cache.models import Album, ImportRow
-from image_cache.records.changes_table import ChangesTable, RecordChange
+from image_cache.import_models import ImportRow
+from image_cache.models import Album
+from image_cache.records.editing.changes_table import ChangesTable, RecordChange
+from image_cache.records.editing.own_values import FIELDS, HAND, edited, parse, source_values, text_of, text_of_value
 from image_cache.records.merge import create_album
-from image_cache.records.own_values import FIELDS, HAND, edited, parse, source_values, text_of, text_of_value
 from image_cache.records.table import AlbumTable
 from image_cache.tables.rows import UNTITLED
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from image_cache.models import Group
-from image_cache.records.colours import BANDS
-from image_cache.records.filters import GRADES
+from image_cache.records.filters.sets import GRADES
+from image_cache.records.orders.colours import BANDS
 
 NOWHERE = -1
 # The last group of an order: label and anchor of what has no place in it.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from image_cache.db.database import Connection, Database, DatabaseError, parameter_marks
 from image_cache.imaging.color import Colour, unpack_palette
-from image_cache.records.colours import palette_distance
+from image_cache.records.orders.colours import palette_distance
 
 logger = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from werkzeug.wrappers import Response
 
 from image_cache.models import Account
 from image_cache.web.access import Role, declare_access
-from image_cache.web.accounts import open_session
+from image_cache.web.accounts.views import open_session
 from image_cache.web.context import account, is_local_request, may_operate, services
 from image_cache.web.rate_limits import limiter
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Row
 from image_cache.models import Album
-from image_cache.records.appearance_table import RecordAppearanceTable
+from image_cache.records.orders.appearance_table import RecordAppearanceTable
 from image_cache.records.shelf import Shelf
-from image_cache.records.statistics_table import IDS_CHARS, StatisticsTable
+from image_cache.records.statistics.table import IDS_CHARS, StatisticsTable
 
 ROWS = 12  # genres and formats that a page shows
 LABELS = 8

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.models import AlbumQuery
-from image_cache.records.filter_table import NAMED, FilterTable
-from image_cache.records.filters import FilterSets, bits_of, ids_of, lasting_sets, narrowed, use_sets
+from image_cache.records.filters.sets import FilterSets, bits_of, ids_of, lasting_sets, narrowed, use_sets
+from image_cache.records.filters.table import NAMED, FilterTable
 from image_cache.records.table import Revisions
 
 # What is counted under other filters.

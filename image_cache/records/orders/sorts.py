@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from image_cache.records.filters import GRADES, grade_of
+from image_cache.records.filters.sets import GRADES, grade_of
 
 _STARS = "nullif(coalesce(own_rating, rating), 0)"
 _LETTER = "CASE WHEN label = '' THEN NULL ELSE upper(substr(label, 1, 1)) END"

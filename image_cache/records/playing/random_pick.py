@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import parameter_marks
 from image_cache.models import Album
-from image_cache.records.ordering import NOWHERE, ShelfOrder
+from image_cache.records.orders.ordering import NOWHERE, ShelfOrder
 
 DAY_S = 86400.0
 NEVER = 1.0  # the weight of a record that was never played,

@@ -15,8 +15,8 @@ from image_cache.db.database import Connection
 from image_cache.errors import FieldRejected, UnknownAlbum
 from image_cache.models import Album
 from image_cache.records.library import Library
-from image_cache.records.plays_table import IDLE, NowPlaying, Play, PlaysTable
-from image_cache.records.sides import Side, playable_sides
+from image_cache.records.playing.plays_table import IDLE, NowPlaying, Play, PlaysTable
+from image_cache.records.playing.sides import Side, playable_sides
 
 logger = logging.getLogger(__name__)
 

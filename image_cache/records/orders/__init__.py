@@ -1,0 +1,1 @@
+"""Orders of the wall: by names, numbers, dates and colours."""

@@ -1,0 +1,1 @@
+"""Playing records: the turntable, sides, plays, and a record picked at random."""

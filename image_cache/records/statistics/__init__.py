@@ -1,0 +1,1 @@
+"""Statistics of a collection and the review of a year."""

@@ -1,0 +1,1 @@
+"""Accounts: login, the own account, the household, and the login of the demo."""
