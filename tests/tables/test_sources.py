@@ -335,7 +335,7 @@ def test_a_huge_text_is_refused_by_name_and_takes_no_memory(tmp_path: Path) -> N
     long = original(tmp_path / "long.db", {**KEPT, "title": "x" * 5000}, {**KEPT, "discogs_id": 5})
     bad, good = read_table(long)
     assert isinstance(bad, ImportRow)
-    assert (bad.title, bad.losses) == ("x" * 200, ("title is longer than 200 characters; shortened",))
+    assert (bad.title, bad.losses) == ("x" * 200, ("title is too long (maximum 200 characters); shortened",))
     assert isinstance(good, ImportRow)
 
 

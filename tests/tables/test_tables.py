@@ -103,7 +103,7 @@ def test_every_column_is_read_whatever_the_spreadsheet_made_of_it(
 
 
 def test_the_columns_that_are_documented_are_those_that_are_read() -> None:
-    document = (Path(__file__).parents[2] / "docs" / "IMPORT.md").read_text(encoding="utf-8")
+    document = (Path(__file__).parents[2] / "docs/reference/columns.md").read_text(encoding="utf-8")
     assert [name for name in COLUMNS if f"| `{name}` |" not in document] == []
 
 
@@ -237,7 +237,7 @@ def test_a_bad_value_of_a_record_is_left_out(table: TableFile, record: str, loss
         (b"PK\x03\x04rest", "this is a spreadsheet or ZIP archive"),
         (b"\x1f\x8brest", "this file is compressed"),
         (b"\x89PNG\r\n\x1a\n" + random.Random(1).randbytes(50).replace(b"\0", b""), "header"),
-        (b"artist,year\nx,1970\n", "the first line is not a header row with a column named title: 'artist,year'"),
+        (b"artist,year\nx,1970\n", "the first line must be a header row with a column named title, but it is 'artist,year'"),
         (b"hello", "a column named title"),
         (b"\n\n\n", "a column named title"),
         (b"title,Title\nx,y\n", "the column title appears twice"),
@@ -251,7 +251,7 @@ def test_a_bad_value_of_a_record_is_left_out(table: TableFile, record: str, loss
         (b'["' + b"x" * 600_000, "a record is longer than 256 KB"),
         (b"[}", "an entry that is not a record"),
         (b'[{"title": "\xff"}]', "the JSON is not UTF-8 text"),
-        (b'[{"title": "x", "year": ' + b"9" * 5000 + b"}]", "broken"),
+        (b'[{"title": "x", "year": ' + b"9" * 5000 + b"}]", "incomplete or invalid"),
     ],
     ids=lambda value: ascii(value[:20]) if isinstance(value, bytes) else "",
 )
