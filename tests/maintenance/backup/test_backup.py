@@ -23,7 +23,8 @@ from image_cache.bootstrap import ensure_directories, secret_key
 from image_cache.config import Settings
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.catalog_schema import MIGRATIONS
-from image_cache.db.database import Database, open_unchanged
+from image_cache.db.connection import open_unchanged
+from image_cache.db.database import Database
 from image_cache.errors import ArchiveRejected, Busy, CacheError, StorageError, VaultNotEmpty
 from image_cache.maintenance.backup.archive import HEAD, LIST, ArchiveWriter, SourceFailed
 from image_cache.maintenance.backup.create import back_up, restore
