@@ -23,7 +23,8 @@ from image_cache.bootstrap import ensure_directories, secret_key
 from image_cache.config import Settings
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.catalog_schema import MIGRATIONS
-from image_cache.db.database import Database, open_unchanged
+from image_cache.db.connection import open_unchanged
+from image_cache.db.database import Database
 from image_cache.errors import ArchiveRejected, Busy, CacheError, StorageError, VaultNotEmpty
 from image_cache.maintenance.backup.archive import HEAD, LIST, ArchiveWriter, SourceFailed
 from image_cache.maintenance.backup.create import back_up, restore
@@ -546,7 +547,7 @@ def test_a_broken_catalogue_is_said_and_leaves_no_archive(tmp_path: Path) -> Non
     settings.catalog_path.write_bytes(b"no database" * 500)
     with pytest.raises(StorageError, match="not a database"):
         back_up(settings, tmp_path / "b.tar")
-    with pytest.raises(StorageError, match="No such file"):
+    with pytest.raises(StorageError, match="no such folder"):
         back_up(settings, tmp_path / "nowhere" / "b.tar")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["vault"]
 
