@@ -167,8 +167,8 @@ def test_a_catalogue_that_is_no_database_is_left_as_it_is_and_pictures_are_serve
 def test_a_torn_picture_is_named_and_made_again(vault: Vault) -> None:
     path, found = torn(vault)
     assert found.status == 1
-    assert "1 truncated" in found.check("Images")["message"]
-    assert path.name in found.check("Images")["advice"]
+    assert "1 truncated" in found.check("Covers")["message"]
+    assert path.name in found.check("Covers")["advice"]
     looked = operate(vault.env, "verify")
     assert looked.status == 1
     assert f"torn: covers/detail/{path.parent.name}/{path.name}" in looked.out
@@ -200,8 +200,8 @@ def test_foreign_files_are_named_and_never_lost(vault: Vault) -> None:
     strange[2].mkdir()
     found = health(vault)
     assert found.status == 1
-    assert "3 unexpected files" in found.check("Images")["message"]
-    assert "holiday.jpg" in found.check("Images")["advice"]
+    assert "3 unexpected files" in found.check("Covers")["message"]
+    assert "holiday.jpg" in found.check("Covers")["advice"]
     assert operate(vault.env, "verify").status == 1
     assert operate(vault.env, "doctor").status == 1
     assert all(path.exists() for path in strange)
@@ -222,7 +222,7 @@ def test_a_link_is_named_never_followed_and_removed_when_asked(vault: Vault, tmp
     path.symlink_to(secret)
     found = health(vault)
     assert found.status == 2
-    assert "1 unexpected symbolic link" in found.check("Images")["message"]
+    assert "1 unexpected symbolic link" in found.check("Covers")["message"]
     assert path.is_symlink()
     assert b"nobody" not in vault.get(f"/cache/detail/{path.stem}.webp").body
     assert operate(vault.env, "verify", "--repair").status == 0
@@ -312,7 +312,7 @@ def test_jobs_of_a_process_that_was_killed_are_named_and_freed(tmp_path: Path) -
             wait_until(lambda: "claimed by a process that died" in health(vault).check("Queue")["message"], COMEBACK_S)
             found = health(vault)
             assert found.status == 1
-            assert "temporary file of a killed process" in found.check("Images")["message"]
+            assert "temporary file of a killed process" in found.check("Covers")["message"]
             gate.set()
             mended = operate(vault.env, "doctor")
             assert "of processes that died" in mended.out

@@ -158,10 +158,10 @@ STEPS: dict[str, Callable[[CommandContext], list[str]]] = {
     "Cache": _index,
     "Files": _files,
     "Queue": _release_jobs,
-    "Images": _pictures,
+    "Covers": _pictures,
     "": _sweep,
 }
-OF_THE_CACHE = ("Cache", "Queue", "Images", "")
+OF_THE_CACHE = ("Cache", "Queue", "Covers", "")
 
 
 def _set_aside(database: Database, path: Path, context: CommandContext) -> list[str]:

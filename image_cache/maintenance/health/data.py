@@ -168,7 +168,7 @@ WORDS = {
 
 def pictures(vault: ReadonlyVault) -> Check:
     """Compare the files of the covers with their rows."""
-    return _check_files("Images", vault.cache.disk, vault.index, OURS, vault)
+    return _check_files("Covers", vault.cache.disk, vault.index, OURS, vault)
 
 
 def streams(vault: ReadonlyVault) -> Check:

@@ -40,7 +40,7 @@ def examine(vault: ReadonlyVault, *, is_served: bool | None = None, is_deep: boo
         return quick
     return [
         *quick,
-        _guarded("Images", lambda: data.pictures(vault)),
+        _guarded("Covers", lambda: data.pictures(vault)),
         _guarded("Streams", lambda: data.streams(vault)),
         _guarded("Writing", lambda: machine.writing(vault)),
     ]

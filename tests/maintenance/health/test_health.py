@@ -204,7 +204,7 @@ def test_files_that_are_torn_lost_planted_or_foreign_are_named(settled: Path) ->
     left = detail.parent / ".part-1-0000"
     left.write_bytes(b"x")
     os.utime(left, (time.time() - 900,) * 2)
-    found = look(settled)["Images"]
+    found = look(settled)["Covers"]
     assert found.state == "failed"
     for words in (
         "1 truncated",

@@ -376,7 +376,7 @@ def test_what_is_not_ours_is_moved_out_of_the_way_when_an_operator_repairs(servi
     kept = [path for root in (*roots.values(), settings.stream_images_dir) for path in (root / ".set-aside").rglob("*")]
     assert [path.read_text() for path in kept if path.is_file()] == ["mine"] * len(strays)
     states = {check.name: check.state for check in examine(services.vault)}
-    assert (states["Images"], states["Streams"]) == ("well", "well")
+    assert (states["Covers"], states["Streams"]) == ("well", "well")
 
 
 def test_a_bad_rendering_whose_original_is_bad_too_is_all_there_is(services: Services, settings: Settings) -> None:
