@@ -197,7 +197,7 @@ def _write_many(path: Path, prefix: str, barrier: "multiprocessing.synchronize.B
     barrier.wait()
     for number in range(50):
         store(catalog, album(number, source=prefix))
-        AlbumTable(catalog).play(1, 5.0)
+        count_play(catalog, 1, 5.0)
     catalog.close()
 
 
@@ -246,6 +246,7 @@ def test_a_catalogue_that_is_lost_beside_its_wal_is_refused_and_comes_back_with_
     program = f"""
 import os
 from image_cache.db.catalog import CatalogDatabase, SettingsTable
+from tests.support.plays import count_play
 from pathlib import Path
 SettingsTable(CatalogDatabase(Path({str(path)!r}))).set({{"said": "yes"}})
 os._exit(0)

@@ -15,6 +15,7 @@ from image_cache.records.table import AlbumTable
 from image_cache.services import Services, open_services
 from image_cache.streams import Upload
 from tests.support.origin import Origin, jpeg
+from tests.support.plays import count_play
 from tests.support.stage import photo
 
 
@@ -49,7 +50,7 @@ def fill(settings: Settings, origin: Origin, scratch: Path, *, records: int = 6,
     with vault_at(settings) as services:
         shelve(services, scratch, urls)
         for album in AlbumTable(services.catalog).all_albums():
-            AlbumTable(services.catalog).play(album.id, 1_700_000_000.0 + album.id)
+            count_play(services.catalog, album.id, 1_700_000_000.0 + album.id)
         services.accounts.add("Vera", "correct horse", "operator")
         token = services.accounts.login("Vera", "correct horse", "192.168.1.2")
         assert services.accounts.account_for_session(token) is not None

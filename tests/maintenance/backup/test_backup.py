@@ -364,7 +364,7 @@ def test_a_backup_while_everybody_is_busy_is_of_one_moment(
 
         busy = [
             again(upload),
-            again(lambda number: AlbumTable(services.catalog).play(1 + number % 6, time.time())),
+            again(lambda number: count_play(services.catalog, 1 + number % 6, time.time())),
             again(lambda number: shelve(services, tmp_path, [origin.url("/0.jpg")], start=100 + number)),
         ]
         try:
@@ -669,6 +669,7 @@ import os, signal, sys
 from pathlib import Path
 from image_cache.config import Settings
 from image_cache.maintenance.backup.create import restore
+from tests.support.plays import count_play
 left = int(sys.argv[3])
 def count(event, arguments):
     global left
