@@ -266,7 +266,7 @@ def test_full_and_read_only_disks_are_named_and_pages_go_on(small_disk: Path, or
         assert "read-only" in closed.check("Rights")["advice"]
         refused = operate(vault.env, "cleanup")
         assert refused.status == 2
-        assert "cannot be written" in refused.err
+        assert "Cannot write to" in refused.err
         subprocess.run(["mount", "-o", "remount,rw", small_disk], check=True)
         comes_back(vault)
 
