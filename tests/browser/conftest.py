@@ -18,8 +18,13 @@ ARGS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--disable-b
 # Adds up every shift of the layout that no one caused by touching something, from the first byte on.
 COUNT_SHIFTS = """
 window.shifted = 0;
+window.movers = [];
 new PerformanceObserver((list) => {
-  for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.shifted += entry.value;
+  for (const entry of list.getEntries().filter((one) => !one.hadRecentInput)) {
+    window.shifted += entry.value;
+    window.movers.push(...entry.sources.map(({ node, previousRect, currentRect }) =>
+      `${node?.outerHTML?.slice(0, 90) ?? node?.textContent} ${JSON.stringify([previousRect, currentRect])}`));
+  }
 }).observe({ type: "layout-shift", buffered: true });
 """
 

@@ -114,7 +114,7 @@ def test_an_owner_with_a_phone_uploads_an_evening(
     address = make_stream(page, "Garage night")
     limits = page.locator(".drop .hint").inner_text()
     assert "20 MB each" in limits
-    assert "0 of 50 used" in limits
+    assert "0 of 50 images" in limits
     page.set_input_files(".file-input:not(.camera)", photos)
     page.get_by_text("18 of 20 uploaded, 2 rejected").wait_for(timeout=180_000)
     refused = page.locator(".is-refused")

@@ -45,7 +45,9 @@ def test_covers_that_were_missing_arrive_without_a_reload(open_page: Open, origi
               .every((image) => image.complete && image.naturalWidth > 50 && image.currentSrc.includes("/cache/"))"""
         )
         page.wait_for_function("() => document.querySelectorAll('.sleeve[data-state=failed] .lettered').length === 1")
-        page.wait_for_function("() => document.querySelector('[data-job-words]').textContent.includes('here')")
+        page.wait_for_function(
+            "() => document.querySelector('[data-job-words]').textContent === '20 covers downloaded, 1 failed'"
+        )
         assert page.evaluate(states) == ["ready"] * 20 + ["failed"]
         assert page.evaluate("performance.getEntriesByType('navigation').length") == 1
         assert page.evaluate("window.shifted") == 0

@@ -36,9 +36,9 @@ def test_order_filter_and_size_are_links_and_a_form(open_page: Open) -> None:
     page.locator(".sorter").click()
     page.wait_for_url("**/sort**")
     page.locator("select[name=decade]").select_option(index=1)
-    page.get_by_role("button", name="Show").click()
+    page.get_by_role("button", name="Apply filters").click()
     page.wait_for_url("**decade=*")
-    page.locator(".chosen").wait_for()
+    page.locator(".chosen-filters a").wait_for()
 
 
 def test_a_play_is_a_form(open_page: Open) -> None:

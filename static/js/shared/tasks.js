@@ -92,7 +92,7 @@ export function countAgain(page) {
 /** @param {Job} job @returns {string} how long a pause lasts, or an estimate from the progress that was seen here */
 function timeLeft({ id, share, paused_s: pausedS, is_over: isOver }) {
   if (isOver) return "";
-  if (pausedS !== null) return pausedS ? `on again in ${roughDuration(pausedS)}` : "";
+  if (pausedS !== null) return pausedS ? `resumes in ${roughDuration(pausedS)}` : "";
   if (share === null) return "";
   const now = performance.now();
   const seen = firstSeen.get(id) ?? { at: now, share, lastAt: now, last: share, endsAt: Infinity };

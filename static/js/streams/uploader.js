@@ -138,7 +138,7 @@ function refuse(upload, reason, retry) {
 function updateSummary(place, uploads) {
   const count = (name) => uploads.filter(({ state }) => state === name).length;
   const open = count("waiting") + count("working") + count("resting");
-  const refused = count("refused") ? `, ${count("refused")} refused` : "";
+  const refused = count("refused") ? `, ${count("refused")} rejected` : "";
   const words = open ? `Uploading ${uploads.length} ${uploads.length === 1 ? "image" : "images"}` : `${count("stored")} of ${uploads.length} uploaded${refused}`;
   const summary = place.querySelector("[data-uploads-said]");
   if (summary.textContent !== words) summary.textContent = words;
