@@ -136,7 +136,7 @@ def test_02_again_is_fine_and_the_settings_of_the_operator_stay(pi: Machine) -> 
     before = release(pi)
     done = install(pi, "--wheelhouse", "/srv/wheels")
     assert release(pi) == before
-    assert "is there" in done.stdout
+    assert "is already built" in done.stdout
     assert pi.read(ENV).startswith("# mine\n")
     assert state(pi) == "active"
     pi.write(ENV, "VINYL_VAULT_PAGE_SIZE=many\n")
@@ -519,7 +519,7 @@ def test_16_a_good_update_stays_and_keeps_the_version_before(pi: Machine) -> Non
     pi.run("tar", "-czf", "/srv/newer.tar.gz", "-C", "/srv", "newer")
     done = pi.run("vinylvault", "update", "--from", "/srv/newer.tar.gz", "--wheelhouse", "/srv/wheels")
     print(done.stdout)
-    assert f"Version {before} is kept." in done.stdout
+    assert f"The previous version, {before}, is kept." in done.stdout
     assert release(pi) != before
     assert pi.run("ls", "-d", f"/opt/vinylvault/{before}").returncode == 0
     assert (
@@ -578,7 +578,7 @@ def test_18_at_night_it_cleans_up_and_backs_up_and_a_backup_comes_back(pi: Machi
 
 def test_19_removed_it_leaves_the_data_and_installed_again_it_finds_them(pi: Machine) -> None:
     done = install(pi, "uninstall", source="good")
-    assert "Kept: /etc/vinylvault.env, /var/lib/vinylvault" in done.stdout
+    assert "Your data was kept: /etc/vinylvault.env, /var/lib/vinylvault" in done.stdout
     assert pi.run("ls", "/opt").stdout == ""
     assert pi.run("systemctl", "list-unit-files", "--no-legend", "vinylvault*", ok=False).stdout == ""
     assert pi.run("test", "-e", "/usr/local/bin/vinylvault", ok=False).returncode == 1
