@@ -47,6 +47,7 @@ Usage: install.sh [COMMAND] [OPTIONS]          afterwards: vinylvault COMMAND
   uninstall           remove VinylVault, keep data and settings
       --purge         delete those too
       --yes           do not ask for confirmation
+  --version           show the installed version
   status, health, report, monitor, explain, verify, probe, repair, selftest ...
   import, export, sync, discogs, scan, remove, take-along; users, streams, files, storage ...
                       the commands of docs/reference/commands.md, with the settings of the service
@@ -384,7 +385,10 @@ do_install() {
   read_options
   local wants_front=$wanted_front
   [[ -z $wanted_port ]] || port=$wanted_port
-  [[ ${#wanted_extras[@]} -eq 0 ]] || extras=("${wanted_extras[@]}")
+  local extra
+  for extra in "${wanted_extras[@]:-}"; do # those of earlier runs stay
+    [[ -z $extra || " ${extras[*]:-} " == *" $extra "* ]] || extras+=("$extra")
+  done
   [[ $SOURCE == "$BASE"/* ]] || origin=$SOURCE
   front=no
   if [[ $wants_front == yes ]] || { [[ -z $wants_front ]] && has_nginx_in_front; }; then front=yes; fi
@@ -526,6 +530,21 @@ do_backup() { # [FILE] [OPTIONS of cache_monitor.py]
   say "Saved to $file."
 }
 
+do_write() { # COMMAND [FILE]: export or take-along
+  local command=$1 file=${2:-} part said
+  if [[ $# -ne 2 || $file == -* ]]; then
+    as_service venv/bin/python -m image_cache.cli "$@"
+    return
+  fi
+  part=$BACKUPS/.part-$$.${file##*[./]}
+  # shellcheck disable=SC2064  # the file of now
+  trap "rm -f '$part'" EXIT
+  said=$(as_service venv/bin/python -m image_cache.cli "$command" "$part")
+  # The service may not write where you are; you may.
+  install -m 600 -o "${SUDO_UID:-0}" -g "${SUDO_GID:-0}" "$part" "$file"
+  say "${said//"$part"/$file}"
+}
+
 do_restore() { # FILE [OPTIONS]
   local file=${1:-} part status=0
   [[ -n $file ]] || refuse "name the backup file: vinylvault restore FILE"
@@ -622,10 +641,17 @@ main() {
     shift
   elif [[ $(basename "$0") == vinylvault && -z ${1:-} ]]; then
     command=help
+  elif [[ ${1:-} == --version ]]; then
+    command=version
   fi
   case $command in
     install | update | uninstall) ;;
     help) usage && return ;;
+    version)
+      need_installed
+      say "VinylVault, version $(basename "$(readlink "$CURRENT")")"
+      return
+      ;;
     backup | restore | doctor)
       need_root "$command" "$@"
       need_installed
@@ -643,7 +669,13 @@ main() {
       monitor "$command" "$@"
       return
       ;;
-    import | export | sync | discogs | scan | remove | take-along)
+    export | take-along)
+      need_root "$command" "$@"
+      need_installed
+      do_write "$command" "$@"
+      return
+      ;;
+    import | sync | discogs | scan | remove)
       need_root "$command" "$@"
       need_installed
       as_service venv/bin/python -m image_cache.cli "$command" "$@"

@@ -136,7 +136,7 @@ def test_02_again_is_fine_and_the_settings_of_the_operator_stay(pi: Machine) -> 
     before = release(pi)
     done = install(pi, "--wheelhouse", "/srv/wheels")
     assert release(pi) == before
-    assert "is there" in done.stdout
+    assert "is already built" in done.stdout
     assert pi.read(ENV).startswith("# mine\n")
     assert state(pi) == "active"
     pi.write(ENV, "VINYL_VAULT_PAGE_SIZE=many\n")
@@ -285,7 +285,9 @@ def test_04_the_walls_hold_and_the_helpers_work_behind_them(pi: Machine, tmp_pat
     end = unit.index("TimeoutStartSec=")
     probe = unit[:start] + "ExecStart=/opt/vinylvault/current/venv/bin/python /srv/probe.py\n" + unit[end:]
     probe = probe.replace("Type=notify", "Type=oneshot").replace("WatchdogSec=120\n", "")
-    install(pi, "--wheelhouse", "/srv/wheels", "--extra", "nifti")
+    for extra in ("nifti", "metrics"):  # one after the other: the first stays
+        install(pi, "--wheelhouse", "/srv/wheels", "--extra", extra)
+    assert "extras=nifti metrics\n" in pi.read("/opt/vinylvault/options")
     (pi.share / "probe.py").write_text("import sys; sys.path.insert(0, '/opt/vinylvault/current')\n" + PROBE)
     (pi.share / "brain.nii").write_bytes(nifti((20, 20, 20), bytes(20 * 20 * 20 * 2)))
     (pi.share / "photo.jpg").write_bytes(photo(3, 800, 600))
@@ -519,7 +521,7 @@ def test_16_a_good_update_stays_and_keeps_the_version_before(pi: Machine) -> Non
     pi.run("tar", "-czf", "/srv/newer.tar.gz", "-C", "/srv", "newer")
     done = pi.run("vinylvault", "update", "--from", "/srv/newer.tar.gz", "--wheelhouse", "/srv/wheels")
     print(done.stdout)
-    assert f"Version {before} is kept." in done.stdout
+    assert f"The previous version, {before}, is kept." in done.stdout
     assert release(pi) != before
     assert pi.run("ls", "-d", f"/opt/vinylvault/{before}").returncode == 0
     assert (
@@ -563,6 +565,10 @@ def test_18_at_night_it_cleans_up_and_backs_up_and_a_backup_comes_back(pi: Machi
     assert kept[0].startswith("vinylvault 600 /var/backups/vinylvault/vinylvault-")
     pi.run("vinylvault", "backup", "/root/all.tar")
     assert pi.run("stat", "-c", "%U %a", "/root/all.tar").stdout == "root 600\n"
+    assert pi.run("vinylvault", "export", "/root/all.csv").stdout == "Exported 4 records to /root/all.csv.\n"
+    assert pi.read("/root/all.csv").count("\n") == 1 + 4
+    assert pi.run("vinylvault", "take-along", "/root/all.html").stdout.endswith("written to /root/all.html.\n")
+    assert pi.run("vinylvault", "--version").stdout == f"VinylVault, version {release(pi)}\n"
     pi.run("systemctl", "stop", "vinylvault.service")
     pi.run("sh", "-c", "rm -rf /var/lib/vinylvault/state/* /var/cache/vinylvault/*")
     print(pi.run("vinylvault", "restore", "/root/all.tar").stdout)
@@ -578,7 +584,7 @@ def test_18_at_night_it_cleans_up_and_backs_up_and_a_backup_comes_back(pi: Machi
 
 def test_19_removed_it_leaves_the_data_and_installed_again_it_finds_them(pi: Machine) -> None:
     done = install(pi, "uninstall", source="good")
-    assert "Kept: /etc/vinylvault.env, /var/lib/vinylvault" in done.stdout
+    assert "Your data was kept: /etc/vinylvault.env, /var/lib/vinylvault" in done.stdout
     assert pi.run("ls", "/opt").stdout == ""
     assert pi.run("systemctl", "list-unit-files", "--no-legend", "vinylvault*", ok=False).stdout == ""
     assert pi.run("test", "-e", "/usr/local/bin/vinylvault", ok=False).returncode == 1
