@@ -20,7 +20,7 @@ from image_cache.engine.stats.counters import Latencies
 from image_cache.engine.stats.history import KEPT_S, LONG_S, Sample, add_samples, remove_samples
 from image_cache.errors import DuplicateImage, OriginUnavailable, UnknownFile
 from image_cache.files.build import FileServices
-from image_cache.importers.demo import DemoImporter
+from image_cache.importers.demo import DEMO, DemoImporter
 from image_cache.models import Account, Viewer
 from image_cache.streams import StreamImageManager, Upload
 from image_cache.tasks.runner import Task
@@ -170,6 +170,7 @@ class DemoVault:
         if not self._read(STREAMS, []):
             self._add_figures(mark["since"])
             self._add_streams(mark["account"])
+        self._add_plays(mark["since"])
         self._add_files()
         self._add_photographs(task, mark["since"])
         return {"says": "The streams and files of the demo are here."}
@@ -195,6 +196,12 @@ class DemoVault:
                 for found in figures(span_s, int(kept_s - LONG_S), since)
             ]
             add_samples(self._covers.cache.index.database, span_s, made)
+
+    def _add_plays(self, since: float) -> None:
+        from image_cache.demo.plays import play_dates
+
+        played = [album for album in self._library.albums() if album.source == DEMO and album.plays and not album.last_played_at]
+        self._library.date_plays({album.id: play_dates(album.title, album.plays, since) for album in played})
 
     def _add_streams(self, account_id: int) -> None:
         from image_cache.demo.photographs import demo_streams

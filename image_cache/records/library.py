@@ -3,7 +3,7 @@
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from image_cache.covers.own_covers import OwnCovers
@@ -103,6 +103,13 @@ class Library(Shelf):
                     self._albums.update(conn, before, add_details(before, tracks, barcode, cover_url, self._clock()))
                     found.append(self._albums.album(album_id) or known)
         return found
+
+    def date_plays(self, dates: Mapping[int, Sequence[float]]) -> None:
+        """Store when plays were that records count already: by the id of the record, in Unix seconds."""
+        with self._catalog.write() as conn:
+            for album_id, moments in dates.items():
+                self._albums.add_plays(conn, album_id, moments)
+                self._albums.set_last_played(conn, album_id, max(moments))
 
     def rate(self, album_id: int, stars: int | None) -> None:
         """Rate a record with 1 to 5 stars; None removes the rating, so that the source's counts. No import changes it.

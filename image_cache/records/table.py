@@ -213,6 +213,11 @@ class AlbumTable:
         """Add plays of the past, which the record's count includes already."""
         conn.executemany("INSERT INTO plays (album_id, played_at) VALUES (?, ?)", [(album_id, moment) for moment in played_at])
 
+    def set_last_played(self, conn: Connection, album_id: int, played_at: float) -> None:
+        """Store the moment of the last play, unless a later one is known."""
+        sql = "UPDATE albums SET last_played_at = ? WHERE id = ? AND coalesce(last_played_at, 0) < ?"
+        conn.execute(sql, (played_at, album_id, played_at))
+
     def count(self) -> int:
         return int(self.db.rows("SELECT count(*) FROM albums")[0][0])
 

@@ -94,6 +94,7 @@ def filled() -> Iterator[Inside]:
                 services.demo_vault.start()
                 wait_until(lambda: (task := services.tasks.latest("demo-rest")) is not None and task.is_over, 480)
                 services.tasks.run("demo", {})  # last: photographs would wait for the covers of these
+                services.tasks.run("demo-rest", {})  # says when they were played
                 yield opened
         finally:
             origin.stop()
@@ -122,6 +123,10 @@ def test_it_shows_streams_with_photographs_and_views_files_and_a_month_of_figure
     month = samples(services.covers.cache.index.database, services.files.clock(), span_s=LONG_S, back_s=30 * 86_400)
     assert len(month) > 300
     found = services.demo_vault.contents()
+    albums, played = list(services.library.albums()), services.turntable.history(10_000)
+    assert len(played) == sum(album.plays for album in albums) > 1000
+    latest = {play.album_id: play.played_at for play in reversed(played)}
+    assert {album.id: album.last_played_at for album in albums if album.plays} == latest
     assert (found.records, found.streams, found.images, found.files, found.has_account) == (240, 3, 40, 2, True)
     assert str(found) == "240 invented records, 3 streams, 40 photographs, 2 files, a month of figures and the account demo"
 
