@@ -132,7 +132,7 @@ def test_status_is_one_line_for_a_glance_and_the_five_documented_numbers(served:
     assert len(first) <= 80
     for name in ("Hit rate", "Cached images", "Cache size", "Memory usage", "Evictions"):
         assert any(line.startswith(f"{name}: ") for line in rest), name
-    assert f"Total entries: {2 * COVERS}" in rest
+    assert f"Cached images: {2 * COVERS}" in rest
     assert rest[-1] == "healthy"
     figures = operate(vault.env, "status", "--json").json()["figures"]
     assert figures["total_entries"] == 2 * COVERS
@@ -144,7 +144,7 @@ def test_a_stopped_service_is_degraded_and_says_how_to_start_it(stopped: tuple[d
     said = operate(env, "health")
     assert said.status == 1
     assert "systemctl start vinylvault" in said.out
-    assert said.out.splitlines()[-1].startswith("degraded: Service: It does not answer")
+    assert said.out.splitlines()[-1].startswith("degraded: Service: Not responding at ")
 
 
 def test_where_no_vault_is_none_is_made_and_that_is_said(tmp_path: Path) -> None:
@@ -280,7 +280,7 @@ def test_explain_finds_a_cover_by_any_of_its_names_and_says_where_its_bytes_are(
     for name in (digest, f"http://localhost:5000/cache/detail/{digest}.webp"):
         assert operate(vault.env, "explain", name).out == by_address.out
     assert "Records: /album/" in by_address.out
-    path = re.search(r"^detail: here, [\d,]+ bytes: (.+)$", by_address.out, re.MULTILINE)
+    path = re.search(r"^detail: stored, [\d,]+ bytes: (.+)$", by_address.out, re.MULTILINE)
     assert path
     assert Path(path[1]).is_file()
     assert by_address.out.splitlines()[-1] == "Cached and fresh."
@@ -293,7 +293,7 @@ def test_probe_says_how_far_it_comes(served: tuple[Vault, list[str]], origin: Or
     vault, urls = served
     said = operate(vault.env, "probe", "--url", urls[0])
     assert said.status == 0
-    assert "JPEG, 300 x 300 px" in said.out
+    assert "JPEG, 300 \N{MULTIPLICATION SIGN} 300 px" in said.out
     private = operate(vault.env, "probe", "--url", "http://10.1.2.3/a.jpg")
     assert private.status == 2
     assert "VINYL_VAULT_TRUSTED_ORIGINS" in private.out
@@ -302,7 +302,7 @@ def test_probe_says_how_far_it_comes(served: tuple[Vault, list[str]], origin: Or
         other = Vault(vault.folder, trusted=(text.base,)).env
         rejected = operate(other, "probe", "--url", text.put("/a.jpg", b"hello"))
     assert rejected.status == 2
-    assert "not-an-image" in rejected.out
+    assert "Failed (unknown-format): not a supported image" in rejected.out
 
 
 def test_names_of_strangers_cannot_write_to_the_terminal(stopped: tuple[dict[str, str], list[str]]) -> None:
@@ -364,7 +364,7 @@ def test_monitor_is_a_screen_that_a_signal_ends_and_leaves_as_it_was(served: tup
         )
     shown = b""
     deadline = time.monotonic() + 60
-    while shown.count(b"a second") < 2:
+    while shown.count(b"per second") < 2:
         assert time.monotonic() < deadline, shown
         if select.select([fd], [], [], 0.2)[0]:
             shown += os.read(fd, 65536)
@@ -396,7 +396,7 @@ def test_monitor_is_a_line_an_interval_when_piped_also_while_the_index_is_away(
     served: tuple[Vault, list[str]], tmp_path: Path
 ) -> None:
     vault, _ = served
-    for env, says in ((vault.env, "misses"), (environment(tmp_path / "nothing"), "The index cannot be read. There is none.")):
+    for env, says in ((vault.env, "misses"), (environment(tmp_path / "nothing"), "Cannot read the index. It does not exist.")):
         process = subprocess.Popen(
             [sys.executable, "cache_monitor.py", "--action", "monitor", "--monitor-interval", "0.2"],
             cwd=ROOT,
@@ -520,7 +520,7 @@ def test_status_report_and_monitor_know_covers_streams_and_files(filled: dict[st
     said = operate(filled, "status")
     assert said.out.splitlines()[0].endswith("  streams 0 MB  files 3 MB")
     assert "Streams: 2 stream images, 0 MB of 256 MB" in said.out
-    assert re.search(r"^Files: 1 file, 3 MB of [\d.]+ GB; 0 % of 2 requests; 1 given up$", said.out, re.MULTILINE)
+    assert re.search(r"^Files: 1 file, 3 MB of [\d.]+ GB; 0% of 2 requests; 1 given up$", said.out, re.MULTILINE)
     caches = operate(filled, "status", "--json").json()["figures"]["caches"]
     assert [(name, cache["entries"]) for name, cache in caches.items()] == [("covers", 3), ("streams", 2), ("files", 1)]
     assert caches["files"]["size_bytes"] == 3_000_000
@@ -552,7 +552,7 @@ def test_cleanup_knows_streams_and_files(filled: dict[str, str]) -> None:
     said = operate(filled, "cleanup", "--cache", "all", clock=lambda: later).out.splitlines()
     assert said[0].startswith("Removed 3 cached images (unused for 30 days)")
     assert said[1].startswith("Removed 2 stream images (unused for 30 days)")
-    assert said[2].startswith("1 file removed (past their TTL), 3 MB freed; 0 left")
+    assert said[2].startswith("Removed 1 file (past their TTL) and freed 3 MB. 0 left")
 
 
 def test_explain_and_probe_are_right_for_a_file(filled: dict[str, str], origin: Origin) -> None:
@@ -567,7 +567,7 @@ def test_explain_and_probe_are_right_for_a_file(filled: dict[str, str], origin: 
     tried = operate(filled, "probe", "--url", url)
     assert tried.status == 0, tried.out
     assert "Answer: status 200, 3,000,000 bytes" in tried.out
-    assert "After a cut: starts again at the first byte" in tried.out
+    assert "If interrupted: starts again from the beginning" in tried.out
     assert tried.out.splitlines()[-1] == "OK: the file can be downloaded."
     Path(path).write_bytes(b"torn")
     torn = operate(filled, "explain", url)
@@ -595,7 +595,9 @@ def test_explain_and_probe_are_right_for_an_image_of_a_stream(filled: dict[str, 
     assert re.search(r"^stream_detail: stored, [\d,]+ bytes: /", said.out, re.MULTILINE)
     tried = operate(filled, "probe", "--url", address)
     assert (tried.status, tried.out.splitlines()[-1]) == (0, "OK: the original can be read.")
-    assert "Picture: JPEG, 900 x 700 px" in tried.out
+    assert "Format: JPEG, 900 \N{MULTIPLICATION SIGN} 700 px" in tried.out
+    steps = operate(filled, "probe", "--url", address, "--json").json()["steps"]
+    assert (steps["Image"], steps["Format"]) == ("a.jpg, of /streams/living-room", "JPEG, 900 \N{MULTIPLICATION SIGN} 700 px")
     original.unlink()
     gone = operate(filled, "explain", address)
     assert (gone.status, gone.out.splitlines()[-1]) == (

@@ -196,7 +196,7 @@ def test_removing_asks_and_names_an_unknown_number(env: dict[str, str], table: s
 
 def test_accounts_are_added_with_a_password_from_standard_input(env: dict[str, str]) -> None:
     said = run(env, "users", "add", "Vera", "--role", "operator", stdin=f"{PASSWORD}\n")
-    assert (said.status, said.out) == (0, "Vera is now an operator.\n")
+    assert (said.status, said.out) == (0, "Created operator account Vera.\n")
     again = run(env, "users", "add", "vera", "--role", "owner", stdin=f"{PASSWORD}\n")
     assert (again.status, again.err) == (2, "the name vera is already taken.\n")
     assert run(env, "users", "password", "Vera", stdin="another horse\n").status == 0
@@ -251,7 +251,7 @@ def test_a_cover_is_fetched_explained_and_cleared(env: dict[str, str], origin: O
     assert waiting.status == 1
     assert run(env, "preload").out == "1 cover cached, 0 failed.\n"
     told = run(env, "explain", url, "--json").json()
-    assert told["variants"]["detail"].startswith("here, ")
+    assert told["variants"]["detail"].startswith("stored, ")
     assert told["facts"]["Records"] == "/album/1"
     assert run(env, "cleanup", "--days", "0").out.startswith("Removed 2 cached images (unused for 0 days)")
     assert run(env, "probe", url).status == 0
@@ -337,7 +337,7 @@ def test_the_bar_knows_a_total_or_none_and_is_silent_in_a_pipe(monkeypatch: pyte
         out.bar(3, None, "3 files")
         out.end_bar()
     first, second, last = terminal.getvalue().lstrip("\r").split("\r")
-    assert re.fullmatch(r"\[#+\.+\]  25 % 1 of 4\x1b\[K", first)
+    assert re.fullmatch(r"\[#+\.+\]  25% 1 of 4\x1b\[K", first)
     assert second == "3 files\x1b[K"
-    assert last.endswith("] 100 % 3 files\x1b[K\n")
+    assert last.endswith("] 100% 3 files\x1b[K\n")
     assert pipe.getvalue() == ""

@@ -126,7 +126,7 @@ def _read_original(context: CommandContext, image: StreamImage, steps: list[tupl
     steps.append(("Original", f"{len(body):,} bytes: {image.file_path}"))
     if len(body) != image.size_bytes:
         raise StorageError(image.file_path, f"it should have {image.size_bytes:,} bytes; restore a backup")
-    steps.append(("Image", _decoded(context, body)))
+    steps.append(("Format", _decoded(context, body)))
 
 
 def _ask_for_file(context: CommandContext, url: str, steps: list[tuple[str, str]]) -> None:
