@@ -19,6 +19,7 @@ from image_cache.db.database import Database, DatabaseError, IntegrityError
 from image_cache.models import Album, Track
 from image_cache.records.search.tiers import TieredSearch
 from image_cache.records.table import AlbumTable
+from tests.support.plays import count_play
 
 
 def album(number: int = 1, **other: object) -> Album:
@@ -246,7 +247,6 @@ def test_a_catalogue_that_is_lost_beside_its_wal_is_refused_and_comes_back_with_
     program = f"""
 import os
 from image_cache.db.catalog import CatalogDatabase, SettingsTable
-from tests.support.plays import count_play
 from pathlib import Path
 SettingsTable(CatalogDatabase(Path({str(path)!r}))).set({{"said": "yes"}})
 os._exit(0)

@@ -35,6 +35,7 @@ from image_cache.streams.original_table import OriginalTable
 from image_cache.vault_lock import MOVES
 from tests.support.filled import copied, fill, settings_of, shelve, vault_at
 from tests.support.origin import Origin, jpeg
+from tests.support.plays import count_play
 from tests.support.s3 import S3Server
 from tests.support.stage import photo
 from tests.support.vault import ROOT, Vault, wait_until
@@ -669,7 +670,6 @@ import os, signal, sys
 from pathlib import Path
 from image_cache.config import Settings
 from image_cache.maintenance.backup.create import restore
-from tests.support.plays import count_play
 left = int(sys.argv[3])
 def count(event, arguments):
     global left
