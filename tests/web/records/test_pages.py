@@ -124,7 +124,7 @@ def test_every_record_stands_on_exactly_one_page(shelf: Vault) -> None:
         ("/?sort=size", 400, "“size”"),
         ("/?decade=197", 400, "“197”"),
         ("/album/0", 404, "Record 0 does not exist"),
-        ("/album/99999999999999999999999", 404, "There is no page or record at this address."),
+        ("/album/99999999999999999999999", 404, "Record 99999999999999999999999 does not exist"),
         ("/nowhere", 404, "Page not found"),
         ("/tint/400-10.css", 404, ""),
         ("/tint/120-99.css", 404, ""),
