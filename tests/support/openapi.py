@@ -42,9 +42,23 @@ def _block(lines: list[str], indent: int) -> tuple[dict[str, Any], list[str]]:
             found[name], left = _flow(key[2].strip(), is_line=True)
             if left:
                 raise ValueError(f"not understood: {left!r}")
+        elif lines and lines[0].startswith(" " * (indent + 2) + "- "):
+            found[name], lines = _items(lines, indent + 2)
         else:
             found[name], lines = _block(lines, indent + 2)
     return found, lines
+
+
+def _items(lines: list[str], indent: int) -> tuple[list[Any], list[str]]:
+    """Return the list that the lines begin with, one item on each, and the lines after it."""
+    items: list[Any] = []
+    while lines and lines[0].startswith(" " * indent + "- "):
+        item, left = _flow(lines[0].strip().removeprefix("- "), is_line=True)
+        if left:
+            raise ValueError(f"not understood: {left!r}")
+        items.append(item)
+        lines = lines[1:]
+    return items, lines
 
 
 def _flow(text: str, *, is_line: bool = False) -> tuple[Any, str]:

@@ -32,7 +32,7 @@ POST   /accounts/<int:account_id>/reset             401 403 403 403 400 400
 POST   /accounts/<int:account_id>/role              401 403 403 403 400 400
 POST   /accounts/guests                             401 403 403 403 303 303
 POST   /accounts/invite                             401 403 403 403 400 400
-POST   /accounts/links/<int:link_id>/revoke         401 403 403 403 303 303
+POST   /accounts/links/<int:link_id>/revoke         401 403 403 403 404 404
 GET    /add                                         401 403 403 200 200 200
 POST   /add                                         401 403 403 400 400 400
 GET    /add/<int:task_id>                           401 403 403 404 404 404
@@ -148,7 +148,7 @@ POST   /now/start                                   401 403 400 400 400 400
 POST   /now/stop                                    401 403 303 303 303 303
 POST   /pages/<page>/clear                          401 403 403 303 303 401
 GET    /plays                                       200 200 200 200 200 200
-POST   /plays/<int:play_id>/undo                    401 403 303 303 303 303
+POST   /plays/<int:play_id>/undo                    401 403 404 404 404 404
 GET    /random                                      302 302 302 302 302 302
 GET    /search                                      200 200 200 200 200 200
 GET    /sort                                        200 200 200 200 200 200
@@ -159,7 +159,7 @@ GET    /stats/<int:year>                            404 404 404 404 404 404
 GET    /stats/<int:year>.svg                        404 404 404 404 404 404
 GET    /take-along                                  200 200 200 200 200 200
 POST   /take-along                                  401 403 403 303 303 303
-GET    /take-along/records.html                     404 404 404 200 200 200
+GET    /take-along/records.html                     200 200 200 200 200 200
 POST   /tasks/<int:task_id>/cancel                  401 403 403 403 303 303
 GET    /tint/<name>.css                             404 404 404 404 404 404
 POST   /views                                       401 403 400 400 400 400
@@ -178,6 +178,7 @@ def used(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Inside]:
     with Inside(tmp_path_factory.mktemp("access") / "vault", METRICS=True) as inside:
         for role in ACCOUNTS:
             inside.account(role, role)
+        inside.services.take_along.write(inside.services.take_along.path)
         yield inside
 
 
@@ -289,6 +290,12 @@ def test_a_visitor_gets_the_login_form_and_comes_back_afterwards(used: Inside, m
     assert answer.status_code == 401
     assert 'action="/login"' in answer.text
     assert f'name="next" value="{leads_to.format(path.split("/")[2])}"' in answer.text
+
+
+def test_the_file_to_take_along_is_not_found_until_it_is_written(inside: Inside) -> None:
+    inside.account()
+    for client in (inside.stranger(), inside.logged_in_again()):
+        assert client.get("/take-along/records.html").status_code == 404
 
 
 def test_without_an_operator_the_form_claims_the_server(inside: Inside) -> None:

@@ -357,7 +357,7 @@ def test_an_unexpected_error_carries_a_reference_and_tells_nothing_else(inside: 
         assert answer.status_code == 500
         assert "secret" not in answer.text
         assert "RuntimeError" not in answer.text
-        reference = re.search(r'(?:Reference <code>|"reference":")([0-9a-f]{8})\b', answer.text)
+        reference = re.search(r'(?:Reference: <code id="reference">|"reference":")([0-9a-f]{8})\b', answer.text)
         assert reference
         assert reference[1] in caplog.text
     assert "the secret is in" in caplog.text

@@ -50,6 +50,8 @@ class SavedViewTable:
 
     def remove(self, view_id: int, account_id: int | None) -> bool:
         """Remove a view that everyone sees, or one of this account; return True if there was one."""
+        if not 0 < view_id < 2**63:
+            return False
         sql = "DELETE FROM saved_views WHERE id = ? AND (account_id IS NULL OR account_id IS ?)"
         with self.db.write() as conn:
             return bool(conn.execute(sql, (view_id, account_id)).rowcount)

@@ -1,7 +1,7 @@
 """The household: the page of accounts and roles for operators, and the links that make an account or reset a password."""
 
 from flask import Blueprint, redirect, render_template, request
-from werkzeug.exceptions import BadRequest
+from werkzeug.exceptions import BadRequest, NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.accounts.household import INVITED, device_name
@@ -106,7 +106,8 @@ def remove(account_id: int) -> AnyResponse:
 @household.post("/accounts/links/<int:link_id>/revoke")
 @limiter.limit("60 per minute")
 def revoke_link(link_id: int) -> AnyResponse:
-    services().household.revoke_link(link_id)
+    if not services().household.revoke_link(link_id):
+        raise NotFound("This link was used or revoked already.")
     return _done("The link no longer works.")
 
 

@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import Any
 
 from flask import Blueprint, jsonify, redirect, render_template, request
-from werkzeug.exceptions import BadRequest
+from werkzeug.exceptions import BadRequest, NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.db.database import DatabaseError
@@ -123,7 +123,8 @@ def plays_page() -> AnyResponse:
 @limiter.limit("60 per minute")
 def undo(play_id: int) -> AnyResponse:
     """Undo a play; for a guest at home only within an hour."""
-    services().turntable.undo(play_id, as_guest=not is_member())
+    if services().turntable.undo(play_id, as_guest=not is_member()) is None:
+        raise NotFound("This play was undone already, or it is too long ago to undo.")
     return redirect("/now" if request.form.get("back") == "now" else "/plays?done=undone", 303)
 
 

@@ -222,7 +222,7 @@ def test_a_clear_asks_on_a_page_of_its_own(inside: Inside, operator: FlaskClient
 def test_what_is_missing_is_queued_and_shown_as_a_job(inside: Inside, operator: FlaskClient, origin: Origin) -> None:
     inside.services.limits.pause()
     inside.services.covers.register([origin.put(f"/{n}.jpg", jpeg()) for n in range(4)])
-    assert "4 covers were never fetched" in operator.get(HERE).text
+    assert "4 covers have not been downloaded yet" in operator.get(HERE).text
     assert post(operator, f"{HERE}/preload") == 303
     text = operator.get(HERE).text
     assert "Collection covers" in text
@@ -288,7 +288,7 @@ def test_the_curve_tells_what_to_do() -> None:
     assert drawn.sentence == "1 GB 91%, 2 GB 97%, 4 GB 97%."
     assert drawn.advice == "2 GB is enough. A larger cache would not help."
     assert card_view.curve_chart(curve_of(points, 2 * 10**9), 10**9).advice == "With 2 GB the hit rate would be 97%."
-    assert card_view.curve_chart(curve_of(points, 2 * 10**9), 2 * 10**9).advice == "2 GB is right."
+    assert card_view.curve_chart(curve_of(points, 2 * 10**9), 2 * 10**9).advice == "The current 2 GB is right."
     young = card_view.curve_chart(curve_of((), 0), 10**9)
     assert young.svg is None
     assert "at least one day" in young.sentence
@@ -304,7 +304,7 @@ def test_the_card_says_how_long_it_lasts_only_when_somebody_said_what_it_bears(i
     silent = {name: words for name, _, words in card_view.wear_facts(disk, sd_wear(database, clock.now, budget_bytes=10**9))}
     told = card_view.wear_facts(disk, sd_wear(database, clock.now, budget_bytes=10**9, endurance_bytes=16 * 10**12))
     assert "Life" not in silent
-    assert silent["Pace"].startswith("2 GB a day")
+    assert silent["Write rate"].startswith("2 GB per day")
     lamps = {name: (lamp, words) for name, lamp, words in told}
     assert lamps["Life"] == ("well", "16 TB rated endurance lasts about 22 years at this rate")
     assert lamps["Written today"][0] == "warning"

@@ -191,7 +191,7 @@ def test_an_own_picture_of_two_records_stays_until_both_let_go(inside: Inside) -
     [
         (b"", 415, "empty"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", 415, "Not a supported image"),
-        (jpeg(640, 640)[:3000], 415, "roken"),
+        (jpeg(640, 640)[:3000], 415, "orrupt"),
         (b"\xff\xd8" + b"x" * 300_000, 413, "The limit is 0.2 MB"),
     ],
 )

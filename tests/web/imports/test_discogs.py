@@ -211,12 +211,22 @@ def test_the_command_takes_a_token_from_a_file_and_reads_the_collection(inside: 
     assert run(inside, "albums", "discogs").stdout == "No Discogs token is saved.\n"
 
 
-@pytest.mark.parametrize("content", ["", "x", "X" * 40, "\u00ff" * 40])
-def test_the_command_says_what_is_wrong_with_a_token_and_exits_with_1(inside: Inside, tmp_path: Path, content: str) -> None:
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("", "A token has 40 characters; create one in Discogs under Settings, Developers."),
+        ("x", "A token has 40 characters; create one in Discogs under Settings, Developers."),
+        ("X" * 40, "Discogs does not accept this token. Create a new one in Discogs under Settings, Developers."),
+        ("\u00ff" * 40, "A token has 40 characters; create one in Discogs under Settings, Developers."),
+    ],
+)
+def test_the_command_says_what_is_wrong_with_a_token_and_exits_with_1(
+    inside: Inside, tmp_path: Path, content: str, sentence: str
+) -> None:
     (tmp_path / "token").write_text(content, encoding="utf-8")
     done = run(inside, "albums", "sync", "--token-file", str(tmp_path / "token"))
     assert done.exit_code == 1
-    assert "A token has 40 characters; create one in Discogs under Settings, Developers." in done.stderr
+    assert sentence in done.stderr
     assert not inside.services.discogs.status().has_token
 
 
@@ -247,7 +257,7 @@ def test_what_a_sync_cut_is_on_the_page_and_in_a_table(inside: Inside, operator:
     assert state.state == "done", state.message
     page = operator.get("/import/discogs").text
     assert "1 with a shortened text" in page
-    assert "title is longer than 200 characters; shortened" in page
+    assert "title is too long (maximum 200 characters); shortened" in page
     answer = operator.get(f"/import/discogs/{state.id}/report.csv")
     assert answer.mimetype == "text/csv"
     assert answer.text.startswith("\ufeffnumber,artist,title,what\r\n8,")

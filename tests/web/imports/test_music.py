@@ -108,7 +108,7 @@ def test_the_command_scans_makes_a_root_of_a_folder_and_names_problems(tmp_path:
         assert (done.exit_code, done.stdout) == (0, "3 files in 1 folder: 1 new.\n")
         assert "  stick/x/3.flac: cannot be read" in done.stderr
         below = run(args=["albums", "scan", str(media / "stick")])
-        assert below.stdout == "3 files in 1 folder: nothing changed.\n"
+        assert below.stdout == "3 files in 1 folder: no changes.\n"
         assert inside.services.music.roots.dirs() == [str(media)]
         refused = run(args=["albums", "scan", "/proc/self"])
         assert (refused.exit_code, "this is a system folder" in refused.stderr) == (1, True)
@@ -153,7 +153,7 @@ def test_a_heap_of_downloads_is_shown_as_its_albums_and_nothing_else_is(chooser:
     head, line, *rest = answer.text.removeprefix("\ufeff").splitlines()
     assert (head, rest) == ("folder,artist,title,what", [])
     assert line.startswith(",Somebody,'=Wordy")
-    assert line.endswith(",title is longer than 200 characters; shortened")
+    assert line.endswith(",title is too long (maximum 200 characters); shortened")
     (heap / "long.mp3").unlink()
     send(client, "/import/music/scan")
     scanned(chooser)
@@ -167,12 +167,12 @@ def test_the_command_says_what_it_cut_and_writes_it_as_a_table(tmp_path: Path, m
         done = inside.app.test_cli_runner().invoke(args=["albums", "scan", str(media), "--report", str(tmp_path / "cut.csv")])
         title = " ".join(["Wordy"] * 33)
         assert done.exit_code == 0, done.stderr
-        assert f"  stick/long: Somebody, {title}: title is longer than 200 characters; shortened" in done.stderr
+        assert f"  stick/long: Somebody, {title}: title is too long (maximum 200 characters); shortened" in done.stderr
         assert "1 record with a shortened text." in done.stdout
         lines = (tmp_path / "cut.csv").read_text("utf-8-sig").splitlines()
         assert lines == [
             "folder,artist,title,what",
-            f"stick/long,Somebody,{title},title is longer than 200 characters; shortened",
+            f"stick/long,Somebody,{title},title is too long (maximum 200 characters); shortened",
         ]
 
 
@@ -191,7 +191,8 @@ def test_stars_are_given_shown_and_taken_back(inside: Inside) -> None:
     assert "Rated 4 of 5 stars." in page
     assert page.count('class="given"') == 4
     assert (
-        '<button type="submit" name="stars" value="0" aria-label="4 of 5, take back" class="given" aria-pressed="true">' in page
+        '<button type="submit" name="stars" value="0" aria-label="4 of 5 stars, remove rating" class="given" aria-pressed="true">'
+        in page
     )
     send(client, f"/album/{record}/stars", stars="0")
     assert inside.services.library.album(record).rating is None  # type: ignore[union-attr]
@@ -226,7 +227,7 @@ def test_notes_are_written_shown_found_and_inert(inside: Inside) -> None:
     page = client.get(f"/album/{record}").text
     assert f'href="/album/{record}?notes=1#notes"' in page
     assert f'href="/album/{record}/cover"' in page
-    assert page.index("Spin another") < page.index(">Cover<") < page.index(">Notes<")
+    assert page.index("Spin another") < page.index(">Notes<") < page.index(">Cover<")
     assert "<textarea" not in page
     form = client.get(f"/album/{record}?notes=1").text
     assert 'maxlength="5000"' in form

@@ -127,7 +127,7 @@ def test_the_page_names_what_goes_and_the_wall_says_that_it_went_once(inside: In
         "<li>Your notes, “Bought in Kraków &amp; &lt;i&gt;played&lt;/i&gt;. xxx",
         "<li>Your uploaded cover</li>",
         "<li>Your rating (4 stars)</li>",
-        "To get it back, import the table again. It is a new record then.",
+        "To get it back, import the table again. It comes back without the items above.",
         "Low &lt;b&gt;Water&lt;/b&gt;",
     ):
         assert said in page.text
@@ -258,13 +258,13 @@ def test_what_is_gone_is_listed_by_what_is_in_it_and_only_what_has_nothing_goes(
     answer = send(operator, f"{path}/gone", until=until, keep="1")
     assert (answer.status_code, answer.location) == (303, f"{path}?done=removed")
     assert titles(inside) == ["Back again", "Noted", "Played", "There"]
-    assert "Removed: Brine Parliament, Plain. 3 stay." in operator.get(answer.location).text
+    assert "Removed: Brine Parliament, Plain. 3 kept." in operator.get(answer.location).text
     # All of them, when that is said.
     answer = send(operator, f"{path}/gone", until=until)
     assert titles(inside) == ["Back again", "There"]
-    assert "Removed: 2 records. 1 stays." in operator.get(answer.location).text
+    assert "Removed: 2 records. 1 kept." in operator.get(answer.location).text
     answer = send(operator, f"{path}/gone", until=until)
-    assert "Nothing was removed. 1 stays." in operator.get(answer.location).text
+    assert "Nothing was removed. 1 kept." in operator.get(answer.location).text
 
 
 def test_a_form_that_does_not_say_what_it_has_shown_removes_nothing(inside: Inside) -> None:
