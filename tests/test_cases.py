@@ -184,7 +184,7 @@ def test_k09_a_heic_photo_without_the_extra_is_refused_in_words(brand: str, monk
     with pytest.raises(ImageRejected) as caught:
         rendered(f"k09-heic-brand-{brand}.heic")
     assert caught.value.reason == heic.MISSING
-    assert "HEIC photo" in heic.MISSING
+    assert "cannot read HEIC images" in heic.MISSING
     assert "Save it as JPEG" in heic.MISSING
 
 

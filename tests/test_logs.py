@@ -82,5 +82,5 @@ def test_a_log_file_that_cannot_be_written_stops_the_start_with_a_message(tmp_pa
         check=False,
     )
     assert done.returncode == 1
-    assert "VINYL_VAULT_LOG_FILE: /proc/nothing/a.log cannot be written" in done.stderr
+    assert "VINYL_VAULT_LOG_FILE: cannot write to /proc/nothing/a.log" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
