@@ -1,5 +1,6 @@
 """What scripts were promised: the documented snippets run as they were written, but for the import line."""
 
+import hashlib
 import json
 import os
 import socket
@@ -283,7 +284,7 @@ def test_the_commands_get_list_verify_and_import(origin: Origin, tmp_path: Path)
     assert wrong.returncode == 1
     assert url in wrong.stderr
     assert "expected 0000" in wrong.stderr
-    assert "found" in wrong.stderr
+    assert f"got {hashlib.sha256(body).hexdigest()}" in wrong.stderr
     missing = flask(env, "get", origin.url("/none"))
     assert missing.returncode == 1
     assert f"{origin.url('/none')}: HTTP 404" in missing.stderr
@@ -296,7 +297,7 @@ def test_the_commands_get_list_verify_and_import(origin: Origin, tmp_path: Path)
     volume.asked.clear()
     mended = flask(env, "verify")
     assert mended.returncode == 0
-    assert "fetched again" in mended.stdout
+    assert "was corrupt, downloaded again" in mended.stdout
     assert len(volume.asked) == 1
     assert path.read_bytes() == body
     layout(tmp_path / "old", "https://example.org/t1.nii", b"old" * 100)
@@ -308,8 +309,6 @@ def test_the_commands_get_list_verify_and_import(origin: Origin, tmp_path: Path)
 
 def layout(folder: Path, url: str, body: bytes, **facts: object) -> None:
     """Write a cache folder as the program before this one did."""
-    import hashlib
-
     folder.mkdir(exist_ok=True)
     key = hashlib.md5(url.encode()).hexdigest()
     (folder / f"{key}.cached").write_bytes(body)
@@ -377,7 +376,7 @@ def test_an_import_never_pushes_out_what_is_here(origin: Origin, tmp_path: Path)
         report = import_layout(inside.services.files.cache, tmp_path / "old")
         assert report.new == 2
         assert inside.services.files.cache.peek("https://example.org/3.bin", 1e12) is not None
-        assert all("has room" in reason for _, reason in report.rejected)
+        assert all("of cache space are left" in reason for _, reason in report.rejected)
 
 
 # --- names

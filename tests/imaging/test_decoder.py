@@ -136,7 +136,7 @@ def test_a_rejected_image_costs_no_worker(decoder):
     for body in (b"", b"<html>", COVER[:500], png_header(30_000, 30_000)):
         with pytest.raises(ImageRejected):
             decoder.render(body, PAIR)
-    with pytest.raises(ImageRejected, match=r"900\.0 megapixels.*allows 25\.0"):
+    with pytest.raises(ImageRejected, match=r"900\.0 megapixels, the limit is 25\.0"):
         decoder.probe(png_header(30_000, 30_000))
     decoder.render(COVER, PAIR)
     assert decoder.processes() == before
@@ -144,7 +144,7 @@ def test_a_rejected_image_costs_no_worker(decoder):
 
 def test_a_body_above_the_budget_is_rejected_unsent():
     decoder = Decoder(1 << 20)
-    with pytest.raises(ImageRejected, match="decode budget"):
+    with pytest.raises(ImageRejected, match="too large to decode: 1,048,577 bytes"):
         decoder.render(bytes((1 << 20) + 1), PAIR)
     assert decoder.processes() == ()
 

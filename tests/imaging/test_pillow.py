@@ -332,7 +332,7 @@ def test_other_formats_are_rejected(body):
 def test_a_truncated_image_is_rejected(format_):
     body = encoded(noise("RGB", 120, 120), format_)
     imaging.render(body, PAIR)
-    with pytest.raises(ImageRejected, match=f"broken {format_}"):
+    with pytest.raises(ImageRejected, match=f"(incomplete|corrupt) {format_}"):
         imaging.render(body[: len(body) // 2], PAIR)
 
 
@@ -352,7 +352,7 @@ def test_one_pixel_above_the_limit_is_rejected_by_the_header(format_):
     cap = CAPS[format_] * MEGA
     over = next((n, w) for n in range(cap + 1, cap + 99) for w in range(math.isqrt(n), n // 30_000, -1) if n % w == 0)
     width, height = over[0] // over[1], over[1]
-    with pytest.raises(ImageRejected, match=rf"{width}x{height}.*megapixels"):
+    with pytest.raises(ImageRejected, match=f"{width} \N{MULTIPLICATION SIGN} {height} px is too large: .* megapixels"):
         imaging.probe(pictures.HEADERS[format_](width, height))
     try:  # at the limit they are rejected for another reason
         imaging.render(pictures.HEADERS[format_](5000, cap // 5000), PAIR)
@@ -363,7 +363,7 @@ def test_one_pixel_above_the_limit_is_rejected_by_the_header(format_):
 @pytest.mark.parametrize("format_", CAPS)
 def test_the_limits_scale_with_the_budget(format_):
     header = pictures.HEADERS[format_](5000, CAPS[format_] * MEGA // 10_000)
-    with pytest.raises(ImageRejected, match=f"allows {CAPS[format_] / 4:.1f}"):
+    with pytest.raises(ImageRejected, match=f"the limit is {CAPS[format_] / 4:.1f}"):
         decode_header(header, 64 << 20)
     assert decode_header(header, 128 << 20) <= 128 << 20
 
@@ -381,13 +381,13 @@ def decode_header(body: bytes, budget_bytes: int) -> int:
 def test_a_jpeg_that_holds_coefficients_has_a_lower_limit():
     one, many = pictures.jpeg_header(10_000, 6_000), pictures.jpeg_header(10_000, 6_000, scans=10)
     assert imaging.probe(one).cost_bytes < 256 << 20
-    with pytest.raises(ImageRejected, match=r"several scans.*60\.0 megapixels.*allows 50\.0"):
+    with pytest.raises(ImageRejected, match=r"several scans.*60\.0 megapixels, the limit is 50\.0"):
         imaging.probe(many)
     full_colour = pictures.jpeg_header(8_000, 6_000, scans=10, sampling=(0x11, 0x11, 0x11))
-    with pytest.raises(ImageRejected, match=r"48\.0 megapixels.*allows 35\.8"):
+    with pytest.raises(ImageRejected, match=r"48\.0 megapixels, the limit is 35\.8"):
         imaging.probe(full_colour)
     cmyk = pictures.jpeg_header(6_000, 5_000, scans=10, sampling=(0x11, 0x11, 0x11, 0x11))
-    with pytest.raises(ImageRejected, match=r"30\.0 megapixels.*allows 26\.8"):
+    with pytest.raises(ImageRejected, match=r"30\.0 megapixels, the limit is 26\.8"):
         imaging.probe(cmyk)
 
 

@@ -59,6 +59,6 @@ def test_a_file_that_is_not_a_video_is_rejected(video: Path, tmp_path: Path) -> 
 
 def test_without_the_program_its_package_is_named(video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(ProgramMissing, match="install the package ffmpeg") as caught:
+    with pytest.raises(ProgramMissing, match="Install the ffmpeg package") as caught:
         create_thumbnail_from_video(video)
     assert caught.value.package == "ffmpeg"

@@ -186,5 +186,5 @@ def test_the_page_of_a_volume_shows_facts_and_slices_and_a_broken_one_says_why(o
         assert "sandbox" in picture.headers["Content-Security-Policy"]
         assert inside.stranger().get(f"/files/{cache.remote(good).digest}/slice/1.webp").status_code == 401
         page = owner.get(f"/files/{cache.remote(bad).digest}").text
-        assert "No picture: expected 1376 bytes, as its header says, found 352" in page
+        assert "No preview: expected 1376 bytes, as its header says, got 352" in page
         assert owner.get(f"/files/{cache.remote(bad).digest}/download").status_code == 200  # immutable

@@ -53,5 +53,5 @@ def test_a_refusal_is_an_error_with_its_status(api: JsonApiClient, origin: Origi
 @pytest.mark.parametrize("body", [b"<html>", b"\xff", b"[" * 100_000, b""])
 def test_a_response_that_is_not_json_is_an_error(api: JsonApiClient, origin: Origin, body: bytes) -> None:
     origin.put("/v2/x", body)
-    with pytest.raises(OriginUnavailable, match="not JSON"):
+    with pytest.raises(OriginUnavailable, match="not valid JSON"):
         api.get("x")

@@ -20,6 +20,7 @@ from image_cache.errors import FieldRejected, ImportRejected, StorageError, Unkn
 from image_cache.imaging.color import Colour, packed
 from image_cache.import_models import ImportReport, ImportRow
 from image_cache.models import AlbumQuery, Track
+from image_cache.records.import_rows import ROWS_A_WRITE
 from image_cache.records.library import SORTS, Library
 from image_cache.records.orders.appearance_table import RecordAppearance, RecordAppearanceTable
 from image_cache.records.table import AlbumTable
@@ -663,10 +664,12 @@ def test_a_dry_run_tells_and_leaves_all_as_it_is(library: Library) -> None:
 
 def test_progress_is_told_batch_by_batch_while_the_wall_can_be_read(library: Library) -> None:
     told: list[tuple[int, int]] = []
-    library.import_rows((row(f"T{n}") for n in range(4500)), progress=lambda read: told.append((read, library.count())))
+    library.import_rows(
+        (row(f"T{n}") for n in range(ROWS_A_WRITE + 500)), progress=lambda read: told.append((read, library.count()))
+    )
     assert all(read == count for read, count in told)
     assert len(told) > 1
-    assert told[-1][0] == 4500
+    assert told[-1][0] == ROWS_A_WRITE + 500
 
 
 def test_an_import_that_dies_keeps_its_batches_and_can_be_run_again(library: Library) -> None:

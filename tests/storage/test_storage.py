@@ -155,7 +155,7 @@ def test_the_check_names_what_fails(s3: S3Server) -> None:
     for options, words in (
         ({"aws_secret_key": "wrong-secret"}, "not allowed to use the bucket"),
         ({"bucket_name": "no-such-bucket"}, "the bucket does not exist"),
-        ({"endpoint": "http://127.0.0.1:9"}, "does not answer"),
+        ({"endpoint": "http://127.0.0.1:9"}, "is not responding"),
     ):
         findings = examine(StorageFactory.create_backend("s3", **{**s3.options, **options}))
         assert len(findings) == 1

@@ -195,7 +195,7 @@ class CollectionSync:
             except OriginError as error:
                 self._task.check()
                 if not error.retryable or tried == TRIES - 1:
-                    verb = "reached" if error.status is None else "read"
+                    verb = "reach" if error.status is None else "read"
                     message = f"Could not {verb} Discogs: {error.reason}. Saved records stay. The next sync resumes here."
                     raise SourceAway(message) from error
                 pause_s = self._window_s * FIRST_PAUSE * 2**tried

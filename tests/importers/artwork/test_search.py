@@ -272,7 +272,7 @@ def test_answers_that_are_all_broken_are_said_and_end_in_a_pause(opened: Inside,
     wait_until(lambda: (state := tasks.rows.get(task_id)) is not None and state.paused_until is not None)
     tasks.close()
     reasons = [tries(opened, album_id).reason for album_id in ids]
-    assert reasons == ["The archive the response is not valid JSON."] * 3 + ["", ""]
+    assert reasons == ["The Cover Art Archive failed: the response is not valid JSON."] * 3 + ["", ""]
 
 
 # A value of each type where another one belongs; and text that no database takes.

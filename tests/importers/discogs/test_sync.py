@@ -210,7 +210,7 @@ def test_the_net_away_is_said_kept_and_over_when_it_is_back(tmp_path: Path, disc
         discogs.control(faults=[{"path": "", "kind": "reset"}])
         ended = sync(inside.services)
         assert ended.state == "failed"
-        assert ended.message.startswith("Discogs cannot be reached: ")
+        assert ended.message.startswith("Could not reach Discogs: ")
         assert ended.message.endswith("Saved records stay. The next sync resumes here.")
         status = inside.services.discogs.status()
         assert (status.fault, status.is_offline) == ("away", True)
@@ -427,9 +427,9 @@ def test_what_was_cut_is_in_the_report_by_number_artist_and_title_and_the_record
     assert (seven.title, len(eight.artist) <= 200, len(eight.notes) <= 2000) == (" ".join(["Wordy"] * 33), True, True)
     assert ended.outcome["report"] == [
         [10, "", "", "rejected: release 100009 has neither artist nor title"],
-        [8, seven.artist, seven.title, "title is longer than 200 characters; shortened"],
-        [9, eight.artist, eight.title, "artist is longer than 200 characters; shortened"],
-        [9, eight.artist, eight.title, "notes is longer than 2,000 characters; shortened"],
+        [8, seven.artist, seven.title, "title is too long (maximum 200 characters); shortened"],
+        [9, eight.artist, eight.title, "artist is too long (maximum 200 characters); shortened"],
+        [9, eight.artist, eight.title, "notes is too long (maximum 2,000 characters); shortened"],
     ]
     assert sync(services).outcome["report"] == ended.outcome["report"]
 

@@ -114,7 +114,7 @@ def test_a_task_counts_rows_and_not_the_bytes_of_its_table(inside: Inside) -> No
 
 @pytest.mark.slow
 def test_an_import_that_was_stopped_goes_on_at_the_next_start(inside: Inside) -> None:
-    path, count = kept(inside, rows(8000)), 8000
+    path, count = kept(inside, rows(20_000)), 20_000
     catalog = inside.services.catalog
 
     def runner() -> TaskRunner:
@@ -146,7 +146,7 @@ def test_an_import_that_was_stopped_goes_on_at_the_next_start(inside: Inside) ->
 
 
 def test_a_cancelled_import_keeps_what_was_saved_and_clears_its_file_away(inside: Inside) -> None:
-    path, tasks = kept(inside, rows(8000)), inside.services.tasks
+    path, tasks = kept(inside, rows(20_000)), inside.services.tasks
     tasks.serve()
     task_id = tasks.start("table", {"path": path, "name": "long.csv", "origin": "upload"})
     in_the_middle(tasks, task_id, lambda: tasks.cancel(task_id)).join()
