@@ -9,6 +9,7 @@ from werkzeug.exceptions import BadRequest, NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.models import Album
+from image_cache.records.editing.own_values import HAND
 from image_cache.records.removal import GoneRecords, RecordDependents, Removed
 from image_cache.units import counted
 from image_cache.web.access import Role, declare_access, this_page
@@ -165,6 +166,8 @@ def _back(album: Album) -> str:
         return _back_from_folder(album)
     if album.source == "discogs":
         return _back_from_discogs(album)
+    if album.source == HAND:
+        return "It was typed by hand. To get it back, type it again."
     return f"To get it back, {'add the demo records' if album.source == 'demo' else 'import the table'} again."
 
 

@@ -215,6 +215,7 @@ BACK = (
     ("discogs", True, False, "It is still in your Discogs collection, so the next sync will import it again."),
     ("discogs", True, True, "It is no longer in your Discogs collection. Add it back there and sync."),
     ("discogs", False, False, "To get it back, import the table again, or sync with Discogs if it is in your collection there."),
+    ("hand", False, False, "It was typed by hand. To get it back, type it again."),
 )
 
 
