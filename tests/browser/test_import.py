@@ -113,7 +113,7 @@ def test_a_task_is_followed_on_its_page_and_on_the_wall(vault: Vault, open_page:
         assert shown.locator("[data-task-says]").inner_text() == "60 folders read"
     rows.set(task_id, time.time(), paused_until=time.time() + 300, says="A pause.")
     page.locator("[data-task] .lamp.warning").wait_for()
-    assert "on again in" in page.locator("[data-task-left]").inner_text()
+    assert "resumes in" in page.locator("[data-task-left]").inner_text()
     page.click("button:text-is('Cancel')")
     wait_until(lambda: rows.is_cancelled(task_id))
     page.wait_for_load_state()
