@@ -14,7 +14,7 @@ from PIL import Image
 from image_cache.errors import DecoderFailed, FileRejected
 from image_cache.imaging import volume
 from image_cache.imaging.volume import Preview, Previewer
-from tests.support.corpora import corpus, manifest
+from tests.support.corpora import corpus, rows_to_test
 from tests.support.inside import Inside
 from tests.support.origin import Origin
 from tests.support.volumes import nifti, serve
@@ -33,7 +33,7 @@ def facts(preview: Preview) -> dict[str, str]:
 
 
 @pytest.mark.corpus
-@pytest.mark.parametrize("row", manifest("nifti/MANIFEST.csv"), ids=lambda row: row["file"])
+@pytest.mark.parametrize("row", rows_to_test("nifti/MANIFEST.csv"), ids=lambda row: row["file"])
 def test_the_corpus_is_as_its_manifest_says(row: dict[str, str]) -> None:
     path = corpus("nifti") / row["file"]
     previewer = Previewer()
