@@ -510,14 +510,21 @@ def test_one_repair_at_a_time(services: Services) -> None:
 def test_memory_stays_flat_whatever_is_kept(services: Services) -> None:
     dead = Decoder(64 << 20)
     dead.close()
-    scrub, peaks = with_decoder(services, dead), []
+    scrub = with_decoder(services, dead)
     scrub.run()
+
+    def peak_bytes(covers: int) -> int:
+        tracemalloc.start()
+        assert scrub.run().checked["covers"] == covers
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return peak
+
+    peaks = []
     for start, count in ((0, 100), (100, 500)):
         services.covers.cache.put({key(n): webp(n, 400) for n in range(start, start + count)})
-        tracemalloc.start()
-        assert scrub.run().checked["covers"] == 8 + start + count
-        peaks.append(tracemalloc.get_traced_memory()[1])
-        tracemalloc.stop()
+        # Other threads of the vault are counted too, and one that imports a module meanwhile costs megabytes.
+        peaks.append(min(peak_bytes(8 + start + count) for _ in range(3)))
     assert peaks[1] < peaks[0] + 50_000, "six times as much is kept"
 
 
