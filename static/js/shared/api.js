@@ -54,7 +54,8 @@ export async function postForm(form) {
  * @param {HTMLFormElement} form @param {HTMLButtonElement | null} submitter @returns {Promise<{page: Document, url: string}>}
  */
 export async function postChoice(form, submitter) {
-  const response = await request(form.action, { method: "POST", headers: { Accept: "text/html" }, body: new FormData(form, submitter) });
+  const path = form.getAttribute("action"); // `form.action` is a button if one has this name
+  const response = await request(path, { method: "POST", headers: { Accept: "text/html" }, body: new FormData(form, submitter) });
   return { page: await parse(response), url: response.url };
 }
 

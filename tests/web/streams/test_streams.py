@@ -322,7 +322,7 @@ def test_file_names_are_found_by_those_who_see_them_only(stage: Stage) -> None:
     stage.streams.uploads.store(stage.stream, Upload(photo(88), "IMG_4711 Möwe.jpg", PUBLIC, "Harbour"))
     for actor, count in (("owner", 1), ("co-owner", 1), ("stranger", 0), ("subscriber", 0), ("other", 0)):
         for path in (f"/streams/{SLUG}?q=mowe+4711", "/streams?q=img_4711"):
-            assert stage.ask(actor, "GET", path).text.count('class="shot"') == count, (actor, path)
+            assert stage.ask(actor, "GET", path).text.count('class="shot ') == count, (actor, path)
 
 
 def test_a_private_tile_is_kept_but_asked_for_again(stage: Stage) -> None:
