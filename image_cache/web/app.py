@@ -44,6 +44,8 @@ from image_cache.web.stats.views import stats
 from image_cache.web.streams.api import stream_api
 from image_cache.web.streams.media import stream_media
 from image_cache.web.streams.members import stream_members
+from image_cache.web.streams.selection import stream_selection
+from image_cache.web.streams.trash import stream_trash
 from image_cache.web.streams.view_models import register_stream_helpers
 from image_cache.web.streams.views import streams
 from image_cache.web.template_helpers import register_helpers
@@ -86,6 +88,8 @@ def build_app(services: Services) -> Flask:
         stream_media,
         stream_api,
         stream_members,
+        stream_trash,
+        stream_selection,
         files,
         file_api,
         jobs,
