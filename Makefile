@@ -12,8 +12,6 @@ WHEELHOUSE ?= wheelhouse
 ARCH ?= aarch64
 FOR_PYTHON ?= 3.11
 
-.PHONY: help demo run test test-fast check fix bench bench-quick plots lighthouse lock dist release wheelhouse rehearse rehearse-uploads rehearse-image rehearse-newer licences clean wheels
-
 .PHONY: help demo run test test-fast check fix bench bench-quick plots lighthouse lock dist release wheelhouse rehearse rehearse-uploads rehearse-image rehearse-newer rehearse-pi licences clean wheels
 
 help:
