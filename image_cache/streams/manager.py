@@ -28,6 +28,8 @@ from image_cache.streams.images import StreamImages
 from image_cache.streams.member_table import MemberTable
 from image_cache.streams.members import StreamMembers
 from image_cache.streams.queries import StreamQueries, without_edit_rights
+from image_cache.streams.share_table import ShareTable
+from image_cache.streams.shares import StreamShares
 from image_cache.streams.table import StreamTable
 from image_cache.streams.uploads import Upload, UploadLimits, Uploads
 from image_cache.streams.validation import (
@@ -95,6 +97,9 @@ class StreamImageManager:
         self.members = StreamMembers(MemberTable(catalog), clock=clock)
         self.queries = StreamQueries(self.rows, self.cache, clock=clock)
         self.view_counts = ViewCounts(self.rows, counters=counters, clock=clock)
+        self.shares = StreamShares(
+            ShareTable(catalog), self.queries, find_stream=self.find_stream, is_first=self.view_counts.is_first, clock=clock
+        )
         self._clock = clock
 
     def upload_stream_image(  # noqa: PLR0917  the documented order
@@ -281,6 +286,7 @@ class StreamImageManager:
         try:
             self.cache.prepare(self._recipe)
             self.view_counts.flush()
+            self.shares.flush()
             self.cache.engine.flush()
             self.images.sweep()
         except (DatabaseError, CacheError) as error:
@@ -290,6 +296,7 @@ class StreamImageManager:
         """Write what is only in memory, and close what was not passed in."""
         try:
             self.view_counts.flush()
+            self.shares.flush()
         except DatabaseError as error:
             logger.warning("views lost reason=%s", error)
         self.images.close()

@@ -20,11 +20,11 @@ _LINE_ENDS = "\n\r\t"
 
 
 def checked_title(text: str) -> str:
-    return _plain("title", text, MAX_TITLE_CHARS, lines=False)
+    return checked_plain("title", text, MAX_TITLE_CHARS, lines=False)
 
 
 def checked_description(text: str) -> str:
-    return _plain("description", text, MAX_DESCRIPTION_CHARS, lines=True)
+    return checked_plain("description", text, MAX_DESCRIPTION_CHARS, lines=True)
 
 
 def checked_slug(text: str) -> str:
@@ -77,7 +77,8 @@ def shown_filename(name: str) -> str:
     return "".join(char for char in _encodable(bare) if char.isprintable())[:MAX_FILENAME_CHARS] or "unnamed"
 
 
-def _plain(field: str, text: str, limit: int, *, lines: bool) -> str:
+def checked_plain(field: str, text: str, limit: int, *, lines: bool) -> str:
+    """Return plain text of a limited length. Raises `FieldRejected`, which names the field."""
     if not isinstance(text, str):
         raise FieldRejected(field, f"The {field} must be text.")
     if len(text) > limit:

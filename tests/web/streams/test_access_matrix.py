@@ -13,7 +13,7 @@ from image_cache.models import ImageVisibility, StreamImage
 from tests.support.inside import Inside, shape
 from tests.support.stage import ACTORS, KINDS, SLUG, Stage, edits, files, photo, sees
 
-BLUEPRINTS = ("streams", "stream_media", "stream_api", "stream_members")
+BLUEPRINTS = ("streams", "stream_media", "stream_api", "stream_members", "stream_sharing", "stream_downloads", "stream_feed")
 HIDDEN = {404}
 
 Rule = Callable[[str, ImageVisibility], set[int]]
@@ -65,6 +65,17 @@ TABLE: dict[tuple[str, str], Rule] = {
     ("GET", "/streams/<slug>/selftest"): edited(200),
     ("GET", "/streams/<slug>/people"): owned(200),
     ("POST", "/streams/<slug>/people"): owned(303),
+    ("GET", "/streams/<slug>/share"): edited(200),
+    ("POST", "/streams/<slug>/share"): edited(200),
+    ("GET", "/streams/<slug>/links"): edited(200),
+    ("GET", "/streams/<slug>/links/<int:link_id>/renew"): edited(404),
+    ("POST", "/streams/<slug>/links/<int:link_id>/<action>"): edited(404),
+    ("GET", "/streams/<slug>/waiting"): edited(200),
+    ("POST", "/streams/<slug>/waiting"): edited(400),
+    ("GET", "/streams/<slug>/images.zip"): anybody(200),
+    ("POST", "/streams/<slug>/images.zip"): anybody(200),
+    ("GET", "/streams/<slug>/images/<image_id>/download"): seen(),
+    ("GET", "/streams/<slug>.atom"): anybody(200),
     ("POST", "/pages/<page>/clear"): kept(303),
     ("GET", "/invite/<token>"): anybody(404),
     ("POST", "/invite/<token>"): anybody(404),
@@ -125,8 +136,16 @@ def bodies(method: str, route: str, actor: str = "") -> dict[str, object]:
 
 
 def path_of(route: str, image: StreamImage, size: str = "thumb") -> str:
-    values = {"slug": SLUG, "image_id": image.image_id, "size": size, "page": "stream_details", "token": "x" * 32}
-    return re.sub(r"<(\w+)>", lambda found: values[found[1]], route)
+    values = {
+        "slug": SLUG,
+        "image_id": image.image_id,
+        "size": size,
+        "page": "stream_details",
+        "token": "x" * 32,
+        "link_id": "999",
+        "action": "revoke",
+    }
+    return re.sub(r"<(?:\w+:)?(\w+)>", lambda found: values[found[1]], route)
 
 
 def test_the_table_has_every_route_and_method_of_streams_and_no_other(shown: Stage) -> None:
