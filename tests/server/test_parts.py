@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from image_cache.db.catalog import CatalogDatabase
-from image_cache.models import Stream, StreamImage
+from image_cache.models import StreamImage
 from image_cache.streams.table import StreamTable
 from tests.support.pictures import encoded, noise
 from tests.support.vault import Vault
-from tests.support.visitor import Visitor
+from tests.support.visitor import SLUG, Browser, prepared
 
 pytestmark = [pytest.mark.slow, pytest.mark.server]
 
@@ -25,32 +25,35 @@ SIDE_PX = 1200  # of noise: about 2 MB each as JPEG
 
 @pytest.fixture(scope="module")
 def vault(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vault]:
-    """A server with two threads, and a public stream of no account: an operator edits it."""
+    """A server with two threads."""
     folder = tmp_path_factory.mktemp("parts") / "vault"
     with Vault(folder, VINYL_VAULT_THREADS="2", VINYL_VAULT_MAX_STREAM_IMAGES_PER_STREAM="100") as running:
-        running.command("users", "add", "vera", "--role", "operator", stdin="correct horse\ncorrect horse\n")
-        running.stop()
-        fill(folder)
-        running.start()
         yield running
+
+
+@pytest.fixture(scope="module")
+def owner(vault: Vault) -> Browser:
+    """The owner of a stream that is full of images."""
+    found = prepared(vault)
+    fill(vault.folder)
+    return found
 
 
 def fill(folder: Path) -> None:
     """Put originals into the storage and the catalogue without rendering them: they are read, not shown."""
     body = encoded(noise("RGB", SIDE_PX, SIDE_PX, 1), "JPEG")
     storage = folder / "state/stream_images"
-    (storage / "party").mkdir(parents=True)
+    (storage / SLUG).mkdir(parents=True)
     with contextlib.closing(CatalogDatabase(folder / "state/catalog.db")) as catalog:
         rows = StreamTable(catalog)
-        rows.add_stream(Stream(0, "party", "Party", created_at=1_790_000_000.0))
-        stream = rows.stream("party")
+        stream = rows.stream(SLUG)
         assert stream is not None
         for number in range(COUNT):
             image = StreamImage(
                 image_id=f"00000000-0000-4000-8000-{number:012}",
-                stream_id="party",
+                stream_id=SLUG,
                 filename=f"{number}.jpg",
-                file_path=f"party/{number:04}_original.jpg",
+                file_path=f"{SLUG}/{number:04}_original.jpg",
                 size_bytes=len(body) + 4,
                 dimensions=(SIDE_PX, SIDE_PX),
                 created_at="2026-07-11T21:40:00+00:00",
@@ -61,21 +64,14 @@ def fill(folder: Path) -> None:
                 rows.add_image(conn, stream.id, image, number.to_bytes(32, "big"))
 
 
-@pytest.fixture(scope="module")
-def visitor(vault: Vault) -> Visitor:
-    found = Visitor(vault.port)
-    found.login("vera", "correct horse")
-    return found
-
-
-def request(vault: Vault, visitor: Visitor, *, buffer_bytes: int = 0) -> socket.socket:
+def request(vault: Vault, owner: Browser, *, buffer_bytes: int = 0) -> socket.socket:
     """Ask for the ZIP, and read nothing yet."""
     client = socket.socket()
     if buffer_bytes:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)
     client.settimeout(30)
     client.connect(("127.0.0.1", vault.port))
-    client.sendall(f"GET /streams/party/images.zip HTTP/1.1\r\nHost: localhost\r\nCookie: {visitor.cookie}\r\n\r\n".encode())
+    client.sendall(f"GET /streams/{SLUG}/images.zip HTTP/1.1\r\nHost: vault.local\r\nCookie: {owner.cookie}\r\n\r\n".encode())
     return client
 
 
@@ -98,8 +94,8 @@ def read_body(client: socket.socket, rest: bytes, length: int) -> bytes:
     return bytes(body)
 
 
-def test_a_zip_arrives_whole_and_the_connection_takes_the_next_request(vault: Vault, visitor: Visitor) -> None:
-    with request(vault, visitor) as client:
+def test_a_zip_arrives_whole_and_the_connection_takes_the_next_request(vault: Vault, owner: Browser) -> None:
+    with request(vault, owner) as client:
         head, rest = read_head(client)
         length = length_of(head)
         body = read_body(client, rest, length)
@@ -111,10 +107,10 @@ def test_a_zip_arrives_whole_and_the_connection_takes_the_next_request(vault: Va
         assert read_head(client)[0].startswith(b"HTTP/1.1 200")
 
 
-def test_clients_that_take_nothing_hold_no_thread_and_no_memory(vault: Vault, visitor: Visitor) -> None:
+def test_clients_that_take_nothing_hold_no_thread_and_no_memory(vault: Vault, owner: Browser) -> None:
     """More of them than there are threads: pages come all the same, and the bytes stay where they are."""
     with contextlib.ExitStack() as stack:
-        clients = [stack.enter_context(request(vault, visitor, buffer_bytes=4096)) for _ in range(6)]
+        clients = [stack.enter_context(request(vault, owner, buffer_bytes=4096)) for _ in range(6)]
         heads = [read_head(client) for client in clients]
         assert all(head.startswith(b"HTTP/1.1 200") for head, _ in heads)
         before = resident_bytes(vault)
@@ -126,12 +122,12 @@ def test_clients_that_take_nothing_hold_no_thread_and_no_memory(vault: Vault, vi
         assert zipfile.ZipFile(io.BytesIO(body)).testzip() is None
 
 
-def test_an_image_that_is_deleted_meanwhile_cuts_the_zip(vault: Vault, visitor: Visitor) -> None:
+def test_an_image_that_is_deleted_meanwhile_cuts_the_zip(vault: Vault, owner: Browser) -> None:
     """The length was promised: what cannot be kept ends the connection, so that the client does not take a part for the whole."""
-    with request(vault, visitor, buffer_bytes=4096) as client:
+    with request(vault, owner, buffer_bytes=4096) as client:
         head, rest = read_head(client)
         last = f"/api/images/00000000-0000-4000-8000-{COUNT - 1:012}"
-        assert visitor.ask("DELETE", last).status == 200
+        assert owner.ask("DELETE", last, None, {}).status == 200
         with contextlib.suppress(ConnectionResetError):
             rest = read_body(client, rest, length_of(head))
         assert len(rest) < length_of(head)
