@@ -202,7 +202,8 @@ class Stream:
     """A stream of images. `slug` is its name in URLs and on disk, and never changes.
 
     `visibility` is the default of new images; a public stream is listed even while empty. One without `owner_id` (created by a
-    script) belongs to the operators.
+    script) belongs to the operators. `event_date` is an ISO date or other words; `cover_id` the image that stands for the stream;
+    `shows_taken`: others than its editors see when an image was taken.
     """
 
     id: int
@@ -213,6 +214,9 @@ class Stream:
     owner_id: int | None = None
     owner_name: str = ""
     created_at: float = 0.0
+    event_date: str = ""
+    cover_id: str = ""
+    shows_taken: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +224,8 @@ class StreamImage:
     """One uploaded image. The names of the fields are documented for scripts.
 
     `file_path` (the original) and `thumbnail_path` are relative to the folders of originals and of the image cache;
-    `dimensions` are (width, height) after orientation; `created_at` and `last_accessed` are ISO 8601 in UTC.
+    `dimensions` are (width, height) after orientation; `created_at` and `last_accessed` are ISO 8601 in UTC, `taken_at` by the
+    clock of the camera.
     """
 
     image_id: str
@@ -242,6 +247,7 @@ class StreamImage:
     average: str | None = None
     number: int = 0
     is_animated: bool = False  # known at its upload only
+    taken_at: str = ""
 
 
 @dataclass(frozen=True, slots=True)

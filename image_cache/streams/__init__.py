@@ -7,11 +7,15 @@ from image_cache.streams.members import StreamMembers
 from image_cache.streams.queries import StreamCard, StreamQueries, without_edit_rights
 from image_cache.streams.render_queue import RenderJob
 from image_cache.streams.shares import OpenShare, StreamShares
+from image_cache.streams.trash import TRASH_DAYS, BatchResult, StreamTrash
+from image_cache.streams.trash_table import TrashedImage, TrashedStream
 from image_cache.streams.uploads import EXTENSIONS, Upload, UploadLimits, Uploads
 from image_cache.streams.validation import checked_page
 
 __all__ = [
     "EXTENSIONS",
+    "TRASH_DAYS",
+    "BatchResult",
     "OpenShare",
     "RenderJob",
     "StreamCard",
@@ -21,6 +25,9 @@ __all__ = [
     "StreamMembers",
     "StreamQueries",
     "StreamShares",
+    "StreamTrash",
+    "TrashedImage",
+    "TrashedStream",
     "Upload",
     "UploadLimits",
     "Uploads",

@@ -51,8 +51,8 @@ class ShareTable:
     def __init__(self, catalog: CatalogDatabase) -> None:
         self._db = catalog
 
-    def add(self, token_hash: bytes, account_id: int, share: Share, images: Sequence[tuple[int, bool]]) -> int:
-        """Add a link with its chosen images, given as (number, was private); return its id."""
+    def add(self, token_hash: bytes, account_id: int, share: Share, images: Sequence[tuple[str, bool]]) -> int:
+        """Add a link with its chosen images, given as (image id, was private); return its id."""
         with self._db.write() as conn:
             row = conn.execute(
                 "INSERT INTO shares (token_hash, stream_id, account_id, name, password_hash, is_selection, may_download, may_upload,"
@@ -72,7 +72,7 @@ class ShareTable:
             ).fetchone()
             conn.executemany(
                 "INSERT OR IGNORE INTO share_images VALUES (?, ?, ?)",
-                [(row["id"], number, int(was_private)) for number, was_private in images],
+                [(row["id"], image_id, int(was_private)) for image_id, was_private in images],
             )
             return int(row["id"])
 
@@ -87,10 +87,8 @@ class ShareTable:
 
     def chosen(self, share_id: int) -> list[tuple[str, bool]]:
         """Return (image id, was private) of the chosen images."""
-        rows = self._db.rows(
-            "SELECT id, was_private FROM share_images JOIN stream_images ON number = image_number WHERE share_id = ?", (share_id,)
-        )
-        return [(row["id"], bool(row["was_private"])) for row in rows]
+        rows = self._db.rows("SELECT image_id, was_private FROM share_images WHERE share_id = ?", (share_id,))
+        return [(row["image_id"], bool(row["was_private"])) for row in rows]
 
     def revoke(self, stream_id: int, share_id: int, now: float) -> bool:
         return self._change("revoked_at = ?", "revoked_at IS NULL", (now, stream_id, share_id))
@@ -133,30 +131,17 @@ class ShareTable:
         """Return the images of a stream that wait for approval, the oldest first."""
         rows = self._db.rows(
             "SELECT stream_images.id, sender, sent_at, coalesce(shares.name, '') AS link FROM visitor_images"
-            " JOIN stream_images ON number = image_number LEFT JOIN shares ON shares.id = share_id"
+            " JOIN stream_images ON stream_images.id = image_id LEFT JOIN shares ON shares.id = share_id"
             " WHERE stream_images.stream_id = ? AND is_waiting ORDER BY sent_at, number",
             (stream_id,),
         )
         return [VisitorImage(*row) for row in rows]
 
-    def sender(self, image_id: str) -> str | None:
-        """Return the name that the visitor gave who sent an image, "" if none; None if no visitor sent it."""
-        row = self._db.row(
-            "SELECT sender FROM visitor_images JOIN stream_images ON number = image_number WHERE id = ?", (image_id,)
-        )
-        return str(row["sender"]) if row else None
-
     def approve(self, image_id: str) -> bool:
         """End the wait of an image; False if it does not wait."""
         with self._db.write() as conn:
-            return (
-                conn.execute(
-                    "UPDATE visitor_images SET is_waiting = 0 WHERE is_waiting"
-                    " AND image_number = (SELECT number FROM stream_images WHERE id = ?)",
-                    (image_id,),
-                ).rowcount
-                == 1
-            )
+            sql = "UPDATE visitor_images SET is_waiting = 0 WHERE is_waiting AND image_id = ?"
+            return conn.execute(sql, (image_id,)).rowcount == 1
 
     def _change(self, values: str, where: str, parameters: tuple[object, ...]) -> bool:
         with self._db.write() as conn:

@@ -45,9 +45,9 @@ class StreamShares:
         self,
         table: ShareTable,
         queries: StreamQueries,
-        *,
         find_stream: Callable[[str], Stream | None],
         is_first: Callable[[str, str], bool],
+        *,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._table = table
@@ -101,7 +101,7 @@ class StreamShares:
             private_images=0,
         )
         code = new_code(GROUPS)
-        images = [(image.number, image.visibility is ImageVisibility.PRIVATE) for image in chosen]
+        images = [(image.image_id, image.visibility is ImageVisibility.PRIVATE) for image in chosen]
         number = self._table.add(hash_token(bare_code(code)), owner.account_id, share, images)
         logger.info("share link created id=%d stream=%s days=%d images=%d", number, stream.slug, days, len(chosen))
         return code, self.share(stream, number)

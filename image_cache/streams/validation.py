@@ -10,6 +10,7 @@ from image_cache.models import ImageVisibility
 MAX_TITLE_CHARS = 200
 MAX_DESCRIPTION_CHARS = 2000
 MAX_FILENAME_CHARS = 200
+MAX_DATE_CHARS = 60
 
 SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 PAGE = re.compile(r"[a-z0-9_]{1,40}")
@@ -25,6 +26,11 @@ def checked_title(text: str) -> str:
 
 def checked_description(text: str) -> str:
     return checked_plain("description", text, MAX_DESCRIPTION_CHARS, lines=True)
+
+
+def checked_event_date(text: object) -> str:
+    """Return the date of an event: an ISO date, or short words such as "every Thursday". Raises `FieldRejected`."""
+    return checked_plain("date", text, MAX_DATE_CHARS, lines=False)  # type: ignore[arg-type]  # checked there
 
 
 def checked_slug(text: str) -> str:
@@ -51,6 +57,19 @@ def checked_visibility(value: object) -> ImageVisibility:
         return ImageVisibility(value)
     except ValueError:
         raise FieldRejected("visibility", "visibility must be public, subscribers or private.") from None
+
+
+def checked_stream_field(name: str, value: object) -> str:
+    """Return a changed field of a stream, other than its texts, as it is stored. Raises `FieldRejected`."""
+    if name == "visibility":
+        return checked_visibility(value).value
+    if name == "event_date":
+        return checked_event_date(value)
+    if name == "shows_taken":
+        return str(int(value is True))
+    if name == "cover_id" and isinstance(value, str):
+        return checked_image_id(value) if value else ""
+    raise FieldRejected(name[:40], "This field cannot be changed.")
 
 
 def checked_image_id(text: str) -> str:

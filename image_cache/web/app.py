@@ -47,8 +47,10 @@ from image_cache.web.streams.downloads import stream_downloads
 from image_cache.web.streams.feed import stream_feed
 from image_cache.web.streams.media import stream_media
 from image_cache.web.streams.members import stream_members
+from image_cache.web.streams.selection import stream_selection
 from image_cache.web.streams.shared import shared_pages
 from image_cache.web.streams.sharing import stream_sharing
+from image_cache.web.streams.trash import stream_trash
 from image_cache.web.streams.view_models import register_stream_helpers
 from image_cache.web.streams.views import streams
 from image_cache.web.streams.visitor_uploads import visitor_uploads
@@ -93,6 +95,8 @@ def build_app(services: Services) -> Flask:
         stream_media,
         stream_api,
         stream_members,
+        stream_trash,
+        stream_selection,
         stream_sharing,
         stream_feed,
         stream_downloads,

@@ -173,6 +173,10 @@ POST   /take-along                                  401 403 403 303 303 303
 GET    /take-along/records.html                     200 200 200 200 200 200
 POST   /tasks/<int:task_id>/cancel                  401 403 403 403 303 303
 GET    /tint/<name>.css                             404 404 404 404 404 404
+GET    /trash                                       401 200 200 200 200 401
+GET    /trash/<slug>/delete                         401 404 404 404 404 401
+POST   /trash/<slug>/delete                         401 404 404 404 404 401
+POST   /trash/<slug>/restore                        401 404 404 404 404 401
 POST   /views                                       401 403 400 400 400 400
 POST   /views/<int:view_id>/remove                  401 403 404 404 404 404
 GET    /views/new                                   401 403 200 200 200 200
@@ -232,7 +236,7 @@ def paths(inside: Inside, rule: str, number: int) -> str:
         "version": "x",
         "digest": "0123456789abcdef" * 2,
     }
-    values |= {"year": 1971, "action": "pause", "number": 0, "page": "stream_details", "token": "no-such-token"}
+    values |= {"year": 1971, "action": "pause", "number": 0, "page": "stream_details", "token": "no-such-token", "slug": "none"}
     values |= {"code": "no-such-link", "image_id": "none", "size": "thumb", "token_id": 999_999}
     if "album_id" in rule:
         values["album_id"] = inside.album(title=f"T{number}")

@@ -117,14 +117,13 @@ def decide(slug: str) -> AnyResponse:
     if action not in ("approve", "reject"):
         raise FieldRejected("action", "action must be approve or reject.")
     ids = [one.image_id for one in streams.shares.waiting(stream) if one.image_id in chosen]
-    for image_id in ids:
-        if action == "approve":
-            streams.update_stream_image(slug, image_id, visibility=stream.visibility)
-            streams.shares.end_wait(image_id)
-        else:
-            streams.delete_stream_image(slug, image_id)
+    if action == "reject":
+        streams.trash.move(stream, ids)
+    for image_id in ids if action == "approve" else ():
+        streams.update_stream_image(slug, image_id, visibility=stream.visibility)
+        streams.shares.end_wait(image_id)
     count = f"{len(ids)} {'image' if len(ids) == 1 else 'images'}"
-    flash(f"{count} approved as {stream.visibility.value}." if action == "approve" else f"{count} rejected and deleted.")
+    flash(f"{count} approved as {stream.visibility.value}." if action == "approve" else f"{count} moved to the trash.")
     return redirect(f"/streams/{slug}/waiting?done=removed", 303)
 
 

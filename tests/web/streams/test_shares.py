@@ -72,6 +72,7 @@ def test_a_link_shows_what_subscribers_see_or_what_was_selected(stage: Stage, ki
     assert (image_id in page.text) == is_open
     if is_selection:
         assert not any(other in page.text for other in others)
+        assert "audience" not in page.text  # who else sees an image is for its owners
         assert all(guest(stage, place).status_code == 404 for other in others for place in places(code, other))
     assert guest(stage, f"/s/{code}/images/{image_id}/original").status_code == 404
 
@@ -83,6 +84,28 @@ def test_an_image_that_becomes_private_after_it_was_selected_is_hidden(stage: St
     stage.streams.update_stream_image(SLUG, image.image_id, visibility="private")
     assert guest(stage, f"/s/{code}/images/{image.image_id}/thumb").status_code == 404
     assert image.image_id not in guest(stage, f"/s/{code}").text
+
+
+def test_an_image_in_the_trash_is_not_shown_and_comes_back_with_its_link(stage: Stage) -> None:
+    image = stage.images[ImageVisibility.PRIVATE]
+    code = create(stage, image.image_id)
+    place = f"/s/{code}/images/{image.image_id}/thumb"
+    assert guest(stage, place).status_code == 200
+    stage.streams.trash.move(stage.stream, [image.image_id])
+    assert guest(stage, place).status_code == guest(stage, f"/s/{code}/images.zip").status_code == 404
+    stage.streams.trash.restore(stage.stream, [image.image_id])
+    assert guest(stage, place).status_code in (200, 202)
+    assert len(stage.streams.shares.images(stage.streams.shares.open(code))) == 1
+    stage.streams.delete_stream_image(SLUG, image.image_id)
+    assert stage.streams.rows.db.rows("SELECT * FROM share_images") == []
+
+
+def test_the_links_of_a_stream_end_when_it_goes_to_the_trash(stage: Stage) -> None:
+    code = create(stage)
+    assert stage.ask("owner", "DELETE", f"/api/streams/{SLUG}").status_code == 200
+    assert guest(stage, f"/s/{code}").status_code == 404
+    assert stage.ask("owner", "POST", f"/api/streams/{SLUG}/restore").status_code == 200
+    assert guest(stage, f"/s/{code}").status_code == 404
 
 
 def test_a_link_gives_no_right_beyond_its_pages(stage: Stage) -> None:

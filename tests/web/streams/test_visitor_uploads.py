@@ -67,6 +67,16 @@ def test_what_is_rejected_is_gone_from_the_stream(stage: Stage) -> None:
     assert stage.ask("owner", "GET", f"/streams/{SLUG}/images/{first.image_id}/thumb").status_code == 404
 
 
+def test_what_was_rejected_waits_again_when_it_is_restored_and_is_forgotten_when_it_is_deleted_for_good(stage: Stage) -> None:
+    send(stage, link(stage), photo(500))
+    (waiting,) = stage.streams.shares.waiting(stage.stream)
+    stage.ask("owner", "POST", f"/streams/{SLUG}/waiting", data={"action": "reject", "image": waiting.image_id})
+    stage.streams.trash.restore(stage.stream, [waiting.image_id])
+    assert stage.streams.shares.waiting(stage.stream) == [waiting]
+    stage.streams.delete_stream_image(SLUG, waiting.image_id)
+    assert stage.streams.rows.db.rows("SELECT * FROM visitor_images") == []
+
+
 def test_only_what_waits_can_be_decided(stage: Stage) -> None:
     """An image of the stream that no visitor sent is not deleted by a form of this page."""
     own = stage.images[ImageVisibility.PRIVATE]
