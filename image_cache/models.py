@@ -251,8 +251,20 @@ class StreamImage:
 
 
 @dataclass(frozen=True, slots=True)
+class SharedImages:
+    """What a link shows: what subscribers of a stream see, or of its images only `image_ids`, the private ones of them in `private_ids`."""
+
+    stream_id: int
+    image_ids: frozenset[str] | None = None
+    private_ids: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Viewer:
-    """The viewer of a page, from the catalogue only: the account of the session, and the streams it owns, co-owns or follows."""
+    """The viewer of a page, from the catalogue only: the account of the session, and the streams it owns, co-owns or follows.
+
+    `shared`: the visitor of a link, who has no account and sees what it shows, nothing else.
+    """
 
     account_id: int | None = None
     name: str = ""
@@ -260,6 +272,7 @@ class Viewer:
     owns: frozenset[int] = frozenset()
     co_owns: frozenset[int] = frozenset()
     follows: frozenset[int] = frozenset()
+    shared: SharedImages | None = None
 
 
 ANONYMOUS = Viewer()

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from image_cache.accounts.household import Household
 from image_cache.accounts.service import Accounts
+from image_cache.accounts.tokens import ApiTokens
 from image_cache.config import Settings
 from image_cache.covers import CoverLoader, ImageCache
 from image_cache.covers.build import CoverServices, open_covers
@@ -78,6 +79,7 @@ class Services:
     removal: RecordRemoval
     accounts: Accounts
     household: Household
+    api_tokens: ApiTokens
     covers: ImageCache
     loader: CoverLoader
     limits: RuntimeLimits
@@ -143,7 +145,14 @@ class Services:
         release = self.covers.jobs.release_own if was_running else None
         try:
             # One by one: a database that refuses must not keep a child process running, or the others from being written.
-            for close in (release, self.streams.close, self.music.close, self._parts.close, self.catalog.close):
+            for close in (
+                release,
+                self.api_tokens.flush,
+                self.streams.close,
+                self.music.close,
+                self._parts.close,
+                self.catalog.close,
+            ):
                 try:
                     if close is not None:
                         close()
@@ -174,6 +183,7 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
     _apply(limits, covers, most_s=0.0)  # what operators changed before; evicts nothing yet
 
     accounts = Accounts(catalog, clock=clock)
+    api_tokens = ApiTokens(catalog, clock=clock)
     connection = DiscogsConnection(settings, catalog, clock=clock)
     appearances = RecordAppearanceTable(covers.cache.index.database)
     library = Library(
@@ -222,6 +232,7 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
         PeriodicJob("studio", DRAWING_S, parts.drawn.close_idle, first_s=DRAWING_S),
         PeriodicJob("discogs", MINUTE_S, discogs.run_maintenance, first_s=FIRST_S),
         music.periodic_job(),
+        PeriodicJob("tokens", MINUTE_S, api_tokens.flush, first_s=MINUTE_S),
         PeriodicJob("streams", MINUTE_S, streams.run_maintenance, first_s=FIRST_S),
         *artwork.periodic_jobs(),
         *files.periodic_jobs(),
@@ -243,6 +254,7 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
         pages=RecordPages(library, covers, discogs.enqueue_details),
         accounts=accounts,
         household=Household(catalog, accounts, clock=clock),
+        api_tokens=api_tokens,
         covers=covers,
         loader=parts.loader,
         limits=limits,

@@ -12,6 +12,7 @@ from image_cache.services import Services
 from image_cache.web.access import check_declarations, register_access
 from image_cache.web.accounts.demo_login import demo_login, register_demo
 from image_cache.web.accounts.household import household
+from image_cache.web.accounts.tokens import api_tokens
 from image_cache.web.accounts.views import accounts
 from image_cache.web.admin.dashboard import dashboard
 from image_cache.web.admin.health import ops
@@ -42,12 +43,17 @@ from image_cache.web.security import register_security
 from image_cache.web.site import site
 from image_cache.web.stats.views import stats
 from image_cache.web.streams.api import stream_api
+from image_cache.web.streams.downloads import stream_downloads
+from image_cache.web.streams.feed import stream_feed
 from image_cache.web.streams.media import stream_media
 from image_cache.web.streams.members import stream_members
 from image_cache.web.streams.selection import stream_selection
+from image_cache.web.streams.shared import shared_pages
+from image_cache.web.streams.sharing import stream_sharing
 from image_cache.web.streams.trash import stream_trash
 from image_cache.web.streams.view_models import register_stream_helpers
 from image_cache.web.streams.views import streams
+from image_cache.web.streams.visitor_uploads import visitor_uploads
 from image_cache.web.template_helpers import register_helpers
 
 
@@ -80,6 +86,7 @@ def build_app(services: Services) -> Flask:
         api,
         accounts,
         household,
+        api_tokens,
         demo_login,
         ops,
         dashboard,
@@ -90,6 +97,11 @@ def build_app(services: Services) -> Flask:
         stream_members,
         stream_trash,
         stream_selection,
+        stream_sharing,
+        stream_feed,
+        stream_downloads,
+        shared_pages,
+        visitor_uploads,
         files,
         file_api,
         jobs,

@@ -25,6 +25,9 @@ POST   /account/password                            401 400 400 400 400 401
 POST   /account/sessions/end                        401 303 303 303 303 401
 POST   /account/sessions/end-all                    401 303 303 303 303 401
 GET    /accounts                                    401 403 403 403 200 200
+GET    /account/tokens                              401 200 200 200 200 401
+POST   /account/tokens                              401 400 400 400 400 401
+POST   /account/tokens/<int:token_id>/revoke        401 404 404 404 404 401
 POST   /accounts/<int:account_id>/logout            401 403 403 403 400 400
 GET    /accounts/<int:account_id>/remove            401 403 403 403 400 400
 POST   /accounts/<int:account_id>/remove            401 403 403 403 400 400
@@ -152,6 +155,14 @@ POST   /plays/<int:play_id>/undo                    401 403 404 404 404 404
 GET    /random                                      302 302 302 302 302 302
 GET    /search                                      200 200 200 200 200 200
 GET    /sort                                        200 200 200 200 200 200
+GET    /s/<code>                                    404 404 404 404 404 404
+POST   /s/<code>                                    404 404 404 404 404 404
+GET    /s/<code>/add                                404 404 404 404 404 404
+POST   /s/<code>/add                                404 404 404 404 404 404
+GET    /s/<code>/images.zip                         404 404 404 404 404 404
+GET    /s/<code>/images/<image_id>                  404 404 404 404 404 404
+GET    /s/<code>/images/<image_id>/<size>           404 404 404 404 404 404
+GET    /s/<code>/images/<image_id>/download         404 404 404 404 404 404
 POST   /streams                                     401 403 403 400 400 401
 GET    /stats                                       200 200 200 200 200 200
 GET    /stats.csv                                   200 200 200 200 200 200
@@ -226,6 +237,7 @@ def paths(inside: Inside, rule: str, number: int) -> str:
         "digest": "0123456789abcdef" * 2,
     }
     values |= {"year": 1971, "action": "pause", "number": 0, "page": "stream_details", "token": "no-such-token", "slug": "none"}
+    values |= {"code": "no-such-link", "image_id": "none", "size": "thumb", "token_id": 999_999}
     if "album_id" in rule:
         values["album_id"] = inside.album(title=f"T{number}")
     if "account_id" in rule:
