@@ -13,7 +13,7 @@ from image_cache.models import Album
 from image_cache.records.batches.imports import mark_of
 from image_cache.records.batches.merge_table import MergeTable
 from image_cache.records.batches.removed_table import RemovedTable
-from image_cache.records.batches.table import RecordBatch, BatchTable
+from image_cache.records.batches.table import BatchTable, RecordBatch
 from image_cache.records.editing.own_values import FIELDS, edited, text_of
 from image_cache.records.hidden_table import HiddenTable
 from image_cache.records.removal import RecordRemoval

@@ -10,7 +10,7 @@ from image_cache.records.batches.edit import FieldEdit, RecordsEditor
 from image_cache.records.batches.imports import restored
 from image_cache.records.batches.merging import RecordMerger
 from image_cache.records.batches.removed_table import RemovedTable
-from image_cache.records.batches.table import AT_A_TIME, RecordBatch, BatchTable
+from image_cache.records.batches.table import AT_A_TIME, BatchTable, RecordBatch
 from image_cache.records.editing.own_values import FIELDS, source_values
 from image_cache.records.removal import RecordRemoval
 from image_cache.records.table import AlbumTable
