@@ -41,6 +41,8 @@ from image_cache.maintenance.housekeeping import Housekeeping
 from image_cache.maintenance.memory import memory_job
 from image_cache.maintenance.readonly_vault import ReadonlyVault
 from image_cache.maintenance.scrub import Nightly, Scrub, activity
+from image_cache.records.batches.selection_table import SelectionTable
+from image_cache.records.crates.table import CrateTable
 from image_cache.records.editing.editor import RecordEditor
 from image_cache.records.library import Library
 from image_cache.records.orders.appearance_table import RecordAppearanceTable
@@ -77,6 +79,8 @@ class Services:
     cover_pages: CoverPages
     cover_editor: CoverEditor
     removal: RecordRemoval
+    selections: SelectionTable
+    crates: CrateTable
     accounts: Accounts
     household: Household
     api_tokens: ApiTokens
@@ -249,6 +253,8 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
         turntable=turntable,
         editor=RecordEditor(catalog, clock=clock),
         removal=library.removal,
+        selections=SelectionTable(catalog),
+        crates=CrateTable(catalog),
         cover_editor=artwork.editor,
         cover_pages=CoverPages(ArtworkTable(catalog), appearances, library=library, covers=covers),
         pages=RecordPages(library, covers, discogs.enqueue_details),

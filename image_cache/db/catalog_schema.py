@@ -1,5 +1,7 @@
 """The schema of `catalog.db`: script n takes it from version n to n + 1. A script that was released is never edited."""
 
+from image_cache.db.hands_schema import HANDS
+
 MUSIC = """
 -- Folders of music on this machine, as the last scan found them. Paths are percent-encoded: their bytes need not be UTF-8.
 CREATE TABLE music_roots (
@@ -642,4 +644,5 @@ MIGRATIONS = (
     OWN_VALUES,
     TRASH,
     SHARES,
+    HANDS,
 )

@@ -31,12 +31,16 @@ from image_cache.web.imports.tasks import jobs
 from image_cache.web.imports.views import importing
 from image_cache.web.rate_limits import register_limits
 from image_cache.web.records.add import adding
+from image_cache.web.records.crates import crating
 from image_cache.web.records.edit import editing
+from image_cache.web.records.merge import merging
 from image_cache.web.records.notes import notes
 from image_cache.web.records.now import UnchangedNow, playing
 from image_cache.web.records.removal import removing
 from image_cache.web.records.saved_views import saved_views
+from image_cache.web.records.select import selecting
 from image_cache.web.records.take_along import taking
+from image_cache.web.records.undo import undoing
 from image_cache.web.records.views import pages
 from image_cache.web.request_body import BodyLimitProbe, UploadRequest
 from image_cache.web.security import register_security
@@ -113,6 +117,10 @@ def build_app(services: Services) -> Flask:
         editing,
         playing,
         saved_views,
+        selecting,
+        crating,
+        undoing,
+        merging,
         removing,
         taking,
         stats,

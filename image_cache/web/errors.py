@@ -31,9 +31,11 @@ from image_cache.errors import (
     QuotaExceeded,
     StorageError,
     UnknownAlbum,
+    UnknownCrate,
     UnknownFile,
     UnknownImage,
     UnknownPage,
+    UnknownSelection,
     UnknownTask,
     UploadTooLarge,
 )
@@ -46,7 +48,9 @@ RETRY_AFTER_S = 30
 STATUSES: list[tuple[type[Exception], int]] = [
     (UnknownImage, 404),
     (UnknownAlbum, 404),
+    (UnknownCrate, 404),
     (UnknownPage, 404),
+    (UnknownSelection, 404),
     (UnknownTask, 404),
     (NotVisible, 404),
     (InvitationRejected, 404),

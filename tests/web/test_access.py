@@ -55,9 +55,12 @@ GET    /album/<int:album_id>                        200 200 200 200 200 200
 GET    /album/<int:album_id>/cover                  401 403 403 200 200 200
 POST   /album/<int:album_id>/cover/<action>         401 403 403 404 404 404
 POST   /album/<int:album_id>/cover/upload           401 403 403 415 415 415
+GET    /album/<int:album_id>/crates                 401 403 200 200 200 200
 POST   /album/<int:album_id>/copy                   401 403 403 303 303 303
 GET    /album/<int:album_id>/edit                   401 403 403 200 200 200
 POST   /album/<int:album_id>/edit                   401 403 403 303 303 303
+GET    /album/<int:album_id>/merge                  401 403 403 200 200 200
+POST   /album/<int:album_id>/merge                  401 403 403 404 404 404
 POST   /album/<int:album_id>/notes                  401 403 303 303 303 303
 POST   /album/<int:album_id>/played                 401 403 303 303 303 303
 POST   /album/<int:album_id>/release                401 403 403 400 400 400
@@ -88,6 +91,9 @@ GET    /api/jobs/<int:task_id>                      401 403 403 200 200 200
 GET    /api/now                                     200 200 200 200 200 200
 POST   /api/streams                                 401 403 403 400 400 401
 GET    /assets/<version>/<path:name>                404 404 404 404 404 404
+GET    /batches                                     401 403 403 200 200 200
+GET    /batches/<int:batch_id>                      401 403 403 404 404 404
+POST   /batches/<int:batch_id>/undo                 401 403 403 404 404 404
 GET    /cache/<variant>/<name>.jpg                  404 404 404 404 404 404
 GET    /cache/<variant>/<name>.webp                 404 404 404 404 404 404
 GET    /cache/placeholders/placeholder_<kind>.webp  200 200 200 200 200 200
@@ -96,6 +102,13 @@ POST   /claim                                       400 400 400 400 400 400
 GET    /covers/audit                                401 403 403 200 200 200
 GET    /covers/missing                              401 403 403 200 200 200
 POST   /covers/missing                              401 403 403 303 303 303
+GET    /crates                                      200 200 200 200 200 200
+POST   /crates                                      401 403 400 400 400 400
+GET    /crates/<int:crate_id>                       404 404 404 404 404 404
+GET    /crates/<int:crate_id>/edit                  401 403 404 404 404 404
+POST   /crates/<int:crate_id>/edit                  401 403 404 404 404 404
+POST   /crates/<int:crate_id>/delete                401 403 404 404 404 404
+POST   /crates/<int:crate_id>/records               401 403 404 404 404 404
 GET    /files                                       401 403 403 200 200 200
 POST   /files                                       401 403 403 403 400 400
 GET    /files/<digest>                              401 403 403 404 404 404
@@ -107,6 +120,8 @@ POST   /files/cleanup                               401 403 403 403 303 303
 GET    /files/clear                                 401 403 403 200 200 200
 POST   /files/clear                                 401 403 403 403 303 303
 GET    /health                                      200 200 200 200 200 200
+GET    /hidden                                      401 403 403 403 200 200
+POST   /hidden/<int:hidden_id>/show                 401 403 403 403 404 404
 GET    /import                                      401 403 403 200 200 200
 GET    /import/demo                                 401 403 403 200 200 200
 POST   /import/demo                                 401 403 403 403 303 303
@@ -154,6 +169,14 @@ GET    /plays                                       200 200 200 200 200 200
 POST   /plays/<int:play_id>/undo                    401 403 404 404 404 404
 GET    /random                                      302 302 302 302 302 302
 GET    /search                                      200 200 200 200 200 200
+POST   /selection                                   401 403 400 400 400 400
+GET    /selection/<int:selection_id>/crate          401 403 404 404 404 404
+POST   /selection/<int:selection_id>/crate          401 403 404 404 404 404
+GET    /selection/<int:selection_id>/edit           401 403 403 404 404 404
+POST   /selection/<int:selection_id>/edit           401 403 403 404 404 404
+GET    /selection/<int:selection_id>/records.csv    401 403 403 404 404 404
+GET    /selection/<int:selection_id>/remove         401 403 403 403 404 404
+POST   /selection/<int:selection_id>/remove         401 403 403 403 404 404
 GET    /sort                                        200 200 200 200 200 200
 GET    /s/<code>                                    404 404 404 404 404 404
 POST   /s/<code>                                    404 404 404 404 404 404
@@ -246,8 +269,7 @@ def paths(inside: Inside, rule: str, number: int) -> str:
         values["play_id"] = 999_999
     if "view_id" in rule:
         values["view_id"] = 999_999
-    if "link_id" in rule:
-        values["link_id"] = 999_999
+    values |= dict.fromkeys(("link_id", "crate_id", "batch_id", "hidden_id", "selection_id"), 999_999)
     if "task_id" in rule:
         values["task_id"] = inside.services.tasks.rows.add(f"kind{number}", {}, 1.0)[0]
     return re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule).format(**values)

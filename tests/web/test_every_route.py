@@ -71,6 +71,10 @@ def known_arguments(inside: Inside, origin: Origin) -> dict[str, object]:
         "account_id": 1,
         "link_id": 1,
         "token_id": 1,
+        "batch_id": 1,
+        "crate_id": 1,
+        "hidden_id": 1,
+        "selection_id": 2,
         "play_id": 1,
         "task_id": inside.services.tasks.rows.add("nobody-runs-this", {}, 1.0)[0],
     }
@@ -149,6 +153,10 @@ def test_no_get_of_any_route_speaks_to_anybody(inside: Inside, origin: Origin) -
         "account_id": 1,
         "link_id": 1,
         "token_id": 1,
+        "batch_id": 1,
+        "crate_id": 1,
+        "hidden_id": 1,
+        "selection_id": 2,
         "play_id": 1,
         "task_id": 1,
     } | stream_arguments(inside)

@@ -30,6 +30,7 @@ from image_cache.web.records.about import about
 from image_cache.web.records.filters import choices, named_walls
 from image_cache.web.records.first_run import readiness_checks
 from image_cache.web.records.page_tags import revalidated
+from image_cache.web.records.select_page import select_page
 from image_cache.web.responses import FOREVER, page_response
 from image_cache.web.template_helpers import know_covers
 
@@ -47,6 +48,8 @@ TINT = re.compile(r"([0-9]{3})-([0-9]{2})")
 def grid() -> AnyResponse:
     """Show a page of the wall; the result of a search if there is something to search for."""
     address = wall.read_wall(request.args, request.cookies.get("density"))
+    if "select" in request.args and is_member():
+        return select_page(address, _wall_page(address))
     if address.query.text:
         return _search_results(address)
     shown = _wall_page(address)
@@ -114,6 +117,7 @@ def show_record(record: Album, **other: object) -> AnyResponse:
         "is_writing": "notes" in request.args and is_member(),
         "notes_are_public": services().settings.PUBLIC_NOTES,
         "done": request.args.get("done", ""),
+        "crates": services().crates.of_record(record.id) if is_member() else (),
         "details_coming": shown.has_details_queued,
     }
     return page_response(render_template("records/album_detail.html", **values | other))
