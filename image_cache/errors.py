@@ -300,6 +300,14 @@ class UnknownAlbum(CacheError):
         self.album_id = album_id
 
 
+class UnknownWant(CacheError):
+    """Nothing on the wantlist has this id."""
+
+    def __init__(self, want_id: int) -> None:
+        super().__init__(f"entry {str(want_id)[:20]} of the wantlist does not exist")
+        self.want_id = want_id
+
+
 class OfferGone(CacheError):
     """The chosen image is not, or no longer, among the candidates for the record."""
 

@@ -31,15 +31,19 @@ from image_cache.web.imports.views import importing
 from image_cache.web.rate_limits import register_limits
 from image_cache.web.records.add import adding
 from image_cache.web.records.edit import editing
+from image_cache.web.records.have import having
+from image_cache.web.records.moods import moods
 from image_cache.web.records.notes import notes
 from image_cache.web.records.now import UnchangedNow, playing
 from image_cache.web.records.removal import removing
 from image_cache.web.records.saved_views import saved_views
 from image_cache.web.records.take_along import taking
 from image_cache.web.records.views import pages
+from image_cache.web.records.wants import wanting
 from image_cache.web.request_body import BodyLimitProbe, UploadRequest
 from image_cache.web.security import register_security
 from image_cache.web.site import site
+from image_cache.web.stats.value import valuing
 from image_cache.web.stats.views import stats
 from image_cache.web.streams.api import stream_api
 from image_cache.web.streams.media import stream_media
@@ -92,14 +96,18 @@ def build_app(services: Services) -> Flask:
         importing,
         discogs,
         music,
+        moods,
         notes,
         adding,
         editing,
+        having,
+        wanting,
         playing,
         saved_views,
         removing,
         taking,
         stats,
+        valuing,
         sleeves,
     ):
         app.register_blueprint(blueprint)

@@ -35,6 +35,7 @@ from image_cache.errors import (
     UnknownImage,
     UnknownPage,
     UnknownTask,
+    UnknownWant,
     UploadTooLarge,
 )
 from image_cache.web.rate_limits import seconds_to_wait
@@ -48,6 +49,7 @@ STATUSES: list[tuple[type[Exception], int]] = [
     (UnknownAlbum, 404),
     (UnknownPage, 404),
     (UnknownTask, 404),
+    (UnknownWant, 404),
     (NotVisible, 404),
     (InvitationRejected, 404),
     (OfferGone, 409),

@@ -27,11 +27,11 @@ def for_viewer(album: Album) -> Album:
     if may_read_notes():
         return album
     notes = "\n".join(line for line in album.notes.splitlines() if not _PRICE.search(line))
-    return dataclasses.replace(album, own_notes="", notes=notes)
+    return dataclasses.replace(album, own_notes="", notes=notes, price="", bought="", value="")
 
 
 def may_read_notes() -> bool:
-    """Return True if this viewer may read all notes, and find records by their words."""
+    """Return True if this viewer may read all notes and prices, and find records by the words and sums in them."""
     return _is_member() or services().settings.PUBLIC_NOTES
 
 

@@ -19,12 +19,28 @@ from image_cache.web.template_helpers import know_covers
 editing = declare_access(read=Role.OWNER, change=Role.OWNER, login=record_page)(Blueprint("editing", __name__))
 
 SOURCE_NAMES = {"discogs": "Discogs", "music": "the music folder", "demo": "the demo", "table": "the table"}
-NARROW = ("label", "catno", "year", "formats", "genres", "styles", "barcode", "media_condition", "sleeve_condition")
+NARROW = (
+    "label",
+    "catno",
+    "year",
+    "formats",
+    "genres",
+    "styles",
+    "barcode",
+    "media_condition",
+    "sleeve_condition",
+    "shelf",
+    "price",
+    "bought",
+)
 MAX_TYPED_CHARS = 20_000  # of a rejected text that are shown again
 HINTS = {
     "formats": "Several with a semicolon between them.",
     "genres": "Several with a semicolon between them.",
     "styles": "Several with a semicolon between them.",
+    "shelf": "Where it stands, such as Kallax 3.",
+    "price": "Such as 12.50 GBP.",
+    "bought": "Such as 2024-05-31, or only 2024.",
     "tracks": "One a line: A1 | Title | 3:45. The sides follow from the positions.",
 }
 
@@ -109,6 +125,7 @@ def _form_page(record: Album | None, typed: Mapping[str, str], outcome: EditOutc
         "fields": [(name, FIELDS[name]) for name in names],
         "narrow": NARROW,
         "hints": HINTS,
+        "members_only": () if services().settings.PUBLIC_NOTES else ("price", "bought"),
         "typed": typed,
         "was": was,
         "own": editor.own(record) if record else {},
