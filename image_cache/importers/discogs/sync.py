@@ -98,9 +98,9 @@ class CollectionSync:
         account = self._retrying(self._client.identity)
         left = self._unfinished(account)
         position = left or SyncPosition(account, self._retrying(lambda: self._client.fields(account)))
-        # First, so that a record that comes in finds its place on it.
-        wants = read_wants(self._task, self._client, account, self._library.wants, self._covers)
-        position = replace(position, wants=wants)
+        if left is None:  # first, so that a record that comes in finds its place on it
+            wants = read_wants(self._task, self._client, account, self._library.wants, self._covers)
+            position = replace(position, wants=wants)
         with self._rows.db.write() as conn:
             if left is None:
                 self._rows.start_pass(conn, SOURCE)

@@ -71,8 +71,9 @@ class HavingReader:
         return self._albums.albums(ids[:MAX_SHOWN], tracks=False), self._library.wants.other_pressings(wanted)
 
     def _completed(self, found: Having) -> Having:
-        """Return the answer with the other pressings of its copies, and each record once."""
-        others, wants = self.other_pressings((album.artist, album.title) for album in found.copies)
+        """Return the answer with the other pressings of what it has found, and each record once."""
+        names = [(one.artist, one.title) for one in (*found.copies, *found.wants)]
+        others, wants = self.other_pressings(names)
         copies = {album.id for album in found.copies}
         pressings = tuple(album for album in others if album.id not in copies)
         shown = copies | {album.id for album in pressings}

@@ -503,7 +503,7 @@ def test_a_cancel_is_a_cancel_and_the_next_sync_begins_anew(services: Services, 
         conn.execute("UPDATE services SET paused_until = 0")
     asked = len(discogs.paths())
     assert sync(services).outcome["new"] == 150
-    assert len(discogs.paths()) == asked + 5
+    assert len(discogs.paths()) == asked + 6
 
 
 def test_a_stop_in_the_middle_goes_on_after_the_next_start(tmp_path: Path, discogs: DiscogsServer) -> None:
