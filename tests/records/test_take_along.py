@@ -53,7 +53,9 @@ def test_the_wantlist_goes_along_without_its_notes(inside: Inside, tmp_path: Pat
     path = tmp_path / "records.html"
     inside.services.take_along.write(path)
     assert "Wantlist" not in path.read_text(encoding="utf-8")
-    inside.services.library.wants.type({"artist": "Soft <Tide>", "title": "Low Water", "label": "Stern", "notes": "up to a secret"})
+    inside.services.library.wants.type(
+        {"artist": "Soft <Tide>", "title": "Low Water", "label": "Stern", "notes": "up to a secret"}
+    )
     written = inside.services.take_along.write(path)
     html = path.read_text(encoding="utf-8")
     records, wants = html.split("<h2>Wantlist<small>1</small></h2>")

@@ -130,7 +130,7 @@ def test_visitors_see_neither_prices_nor_what_tells_them(inside: Inside, tmp_pat
     ] == []
     for address in ("/?sort=price", "/?price=500", "/sort?price=500", "/?q=B&price=500", "/search?q=B&sort=price"):
         assert (visitor.get(address).status_code, member.get(address).status_code) == (400, 200), address
-        assert "Log in to sort or filter by price." in visitor.get(address).text
+        assert "Log in to sort or filter by price or value." in visitor.get(address).text
     assert ("Price paid" in visitor.get("/sort").text, "Price paid" in member.get("/sort").text) == (False, True)
 
 
@@ -140,6 +140,12 @@ def test_the_operator_may_open_the_prices_with_the_notes(tmp_path: Path) -> None
         assert "€4,711.00" in page
         assert "Members only" not in page
         assert inside.stranger().get("/?sort=price").status_code == 200
+        with inside.services.catalog.write() as conn:
+            conn.execute("UPDATE albums SET value = '8.15 EUR', value_from = 'lowest offer', valued_at = 1")
+        assert "8.15" not in inside.stranger().get("/album/1").text  # what Discogs says is for members whatever is opened
+        assert "8.15" in inside.logged_in("member").get("/album/1").text
+        for address in ("/?sort=value", "/?value=5"):
+            assert inside.stranger().get(address).status_code == 400
 
 
 @pytest.mark.parametrize("value", ["7", "-1", "dear", "1e3"])

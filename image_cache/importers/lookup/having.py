@@ -72,7 +72,8 @@ class HavingReader:
 
     def _completed(self, found: Having) -> Having:
         """Return the answer with the other pressings of what it has found, and each record once."""
-        names = [(one.artist, one.title) for one in (*found.copies, *found.wants)]
+        names = [(album.artist, album.title) for album in found.copies]
+        names += [(want.artist, want.title) for want in found.wants]
         others, wants = self.other_pressings(names)
         copies = {album.id for album in found.copies}
         pressings = tuple(album for album in others if album.id not in copies)

@@ -82,7 +82,12 @@ def choose(task_id: int) -> AnyResponse:
     record = services().library.album(album_id)
     if is_new and record is not None and record.picture:
         services().covers.register([record.picture])
-    return redirect(url_for("pages.album", album_id=album_id, done="added" if is_new else ""), 303)
+    return redirect(url_for("pages.album", album_id=album_id, done=added(album_id) if is_new else ""), 303)
+
+
+def added(album_id: int) -> str:
+    """Return what the page of a new record is to say: that it was added, or was wanted as well."""
+    return "bought" if services().library.wants.table.of_album(album_id) else "added"
 
 
 def read_photo(stream: object) -> tuple[str, bool]:

@@ -11,6 +11,7 @@ from image_cache.records.editing.own_values import FIELDS, text_of
 from image_cache.web.access import Role, declare_access
 from image_cache.web.context import account, services
 from image_cache.web.rate_limits import limiter
+from image_cache.web.records.add import added
 from image_cache.web.records.album import record_page
 from image_cache.web.records.views import get_record_or_404
 from image_cache.web.responses import page_response
@@ -60,7 +61,7 @@ def add() -> AnyResponse:
     outcome = services().editor.add(_typed(), _who())
     if not outcome.is_saved:
         return _form_page(None, _typed(), outcome)
-    return redirect(url_for("pages.album", album_id=outcome.album_id, done="added"), 303)
+    return redirect(url_for("pages.album", album_id=outcome.album_id, done=added(outcome.album_id)), 303)
 
 
 @editing.get("/album/<int:album_id>/edit")

@@ -11,7 +11,7 @@ from image_cache.models import Album, AlbumQuery
 from image_cache.records.filters.narrowing import Facets
 from image_cache.records.filters.sets import GRADES, NO_GRADE, NO_PRICE, PLAYED, UNRATED
 from image_cache.records.search.rules import inches, name_key, plain
-from image_cache.web.privacy import may_read_notes
+from image_cache.web.privacy import is_hidden
 
 MAX_CHARS = 200
 FILTERS = ("artist", "label", "style", "year", "stars", "condition", "shelf", "price", "value", "played", "added")
@@ -36,9 +36,8 @@ PLAYED_WORDS = {
     "year": "played in the last year",
     "longer": "not played for a year",
 }
-# What tells prices, also by an order: for members only, like the notes.
-PRIVATE = ("price", "value")
-LOG_IN_FOR_PRICES = "Log in to sort or filter by price."
+PRICES = ("price", "value")
+LOG_IN_FOR_PRICES = "Log in to sort or filter by price or value."
 SOURCES = {"music": "music folders", "discogs": "Discogs", "table": "tables", "demo": "the demo"}
 # What an order says of itself, and turned round. The order by colour has no other end.
 DIRECTIONS = {
@@ -78,9 +77,9 @@ def read_filters(args: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
             raise BadRequest(f"A rating is 1 to 5, or 0 for none, not “{value[:40]}”.")
         if kind == "condition" and value not in (*GRADES, NO_GRADE):
             raise BadRequest(f"“{value[:40]}” is not a grade. Grades are {', '.join(GRADES)}, or {NO_GRADE}.")
-        if kind in PRIVATE and not may_read_notes():
+        if is_hidden(kind):
             raise BadRequest(LOG_IN_FOR_PRICES)
-        if kind in PRIVATE and value not in (*map(str, money.BANDS), NO_PRICE):
+        if kind in PRICES and value not in (*map(str, money.BANDS), NO_PRICE):
             raise BadRequest(f"“{value[:40]}” is not one of {', '.join(map(str, money.BANDS))}, {NO_PRICE}.")
         if kind == "played" and value not in PLAYED:
             raise BadRequest(f"“{value[:40]}” is not one of {', '.join(PLAYED)}.")
@@ -128,7 +127,7 @@ def choices(query: AlbumQuery, facets: Facets) -> list[FilterChoice]:
     }
     result = []
     for kind, name in NAMES.items():
-        if kind in PRIVATE and (not may_read_notes() or [option for option, _ in counted.get(kind, ())] in ([], [NO_PRICE])):
+        if is_hidden(kind) or (kind in PRICES and [option for option, _ in counted.get(kind, ())] in ([], [NO_PRICE])):
             continue
         value, counts = chosen.get(kind, ""), list(counted.get(kind, ()))
         if value and value not in dict(counts):

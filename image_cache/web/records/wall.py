@@ -15,11 +15,10 @@ from image_cache.records.shelf import MATCH
 from image_cache.units import whole_number
 from image_cache.web import svg as drawing
 from image_cache.web.context import services
-from image_cache.web.privacy import may_read_notes, public_source
+from image_cache.web.privacy import is_hidden, may_read_notes, public_source
 from image_cache.web.records.filters import (
     DIRECTIONS,
     LOG_IN_FOR_PRICES,
-    PRIVATE,
     FilterChoice,
     filters_of,
     in_words,
@@ -46,8 +45,8 @@ MESSAGES = {"waiting": "cover loading", "working": "cover loading", "ready": ""}
 
 def more_sorts() -> dict[str, str]:
     """Return the orders of the page Sort that this viewer may use, and that this collection has something for."""
-    hidden = set(PRIVATE) if not may_read_notes() else set() if services().settings.DISCOGS_VALUES else {"value"}
-    return {name: words for name, words in MORE_SORTS.items() if name not in hidden}
+    has_values = services().settings.DISCOGS_VALUES
+    return {name: words for name, words in MORE_SORTS.items() if not is_hidden(name) and (has_values or name != "value")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +122,7 @@ def read_wall(args: MultiDict[str, str], density: str | None, path: str = "/") -
     sort = args.get("sort") or (MATCH if words else "artist")
     if sort not in SORTS and sort not in MORE_SORTS and not (sort == MATCH and words):
         raise BadRequest(f"Cannot sort by “{sort[:40]}”. Choose one of {', '.join((*SORTS, *MORE_SORTS))}.")
-    if sort in PRIVATE and not may_read_notes():
+    if is_hidden(sort):
         raise BadRequest(LOG_IN_FOR_PRICES)
     decade = args.get("decade") or None
     if decade is not None and not (decade.isascii() and decade.isdigit() and len(decade) == 4):

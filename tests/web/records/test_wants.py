@@ -60,6 +60,17 @@ def test_a_want_is_typed_annotated_found_and_bought(inside: Inside) -> None:
     assert client.get(want).status_code == 404
 
 
+def test_a_record_that_is_added_says_that_it_was_wanted(inside: Inside) -> None:
+    client = inside.logged_in("owner")
+    post(client, "/wants", artist="Soft Tide", title="Low Water", notes="for Ann")
+    answer = post(client, "/add/record", artist="Soft Tide", title="Low Water")
+    page = client.get(answer.headers["Location"]).text
+    assert "Added, and off your wantlist." in page
+    assert "for Ann" in page
+    answer = post(client, "/add/record", artist="Soft Tide", title="Low Water")
+    assert "off your wantlist" not in client.get(answer.headers["Location"]).text
+
+
 def test_visitors_see_the_wantlist_without_its_notes(inside: Inside) -> None:
     want = inside.services.library.wants.type({"artist": "Soft Tide", "title": "Low Water", "notes": "secret sum"})
     for client, may_read in ((inside.stranger(), False), (inside.logged_in("member"), True)):
