@@ -315,6 +315,14 @@ class UnknownSelection(CacheError):
         super().__init__("This selection is more than an hour old. Select the records again.")
 
 
+class UnknownWant(CacheError):
+    """Nothing on the wantlist has this id."""
+
+    def __init__(self, want_id: int) -> None:
+        super().__init__(f"entry {str(want_id)[:20]} of the wantlist does not exist")
+        self.want_id = want_id
+
+
 class OfferGone(CacheError):
     """The chosen image is not, or no longer, among the candidates for the record."""
 

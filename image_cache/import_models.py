@@ -36,6 +36,9 @@ class ImportRow:
     barcode: str | None = None
     mbid: str | None = None
     own_notes: str | None = None
+    shelf: str | None = None
+    price: str | None = None
+    bought: str | None = None
     counts_copies: bool = False
     last_played_at: float | None = None
     played_at: tuple[float, ...] = ()

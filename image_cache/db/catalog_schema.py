@@ -628,6 +628,64 @@ CREATE INDEX api_tokens_of_account ON api_tokens (account_id);
 CREATE INDEX api_tokens_of_stream ON api_tokens (stream_id) WHERE stream_id IS NOT NULL;
 """
 
+KEEPING = """
+-- Where a record stands, what was paid for it (an amount and a currency: 12.50 EUR) and when (2024-05-31, 2024-05 or 2024).
+ALTER TABLE albums ADD COLUMN shelf TEXT NOT NULL DEFAULT '';
+ALTER TABLE albums ADD COLUMN price TEXT NOT NULL DEFAULT '';
+ALTER TABLE albums ADD COLUMN bought TEXT NOT NULL DEFAULT '';
+DROP TRIGGER albums_moved;
+CREATE TRIGGER albums_moved
+AFTER UPDATE OF title_sort, artist_sort, year, genres, formats, added_at, media_condition, shelf, price ON albums BEGIN
+    UPDATE revisions SET value = value + 1;
+END;
+"""
+
+WANTS = """
+-- Records that someone wants and does not have. They are no albums: nothing that counts the collection sees them.
+CREATE TABLE wants (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    source TEXT NOT NULL,
+    source_id TEXT NOT NULL,
+    artist TEXT NOT NULL,
+    title TEXT NOT NULL,
+    artist_sort TEXT NOT NULL,
+    title_sort TEXT NOT NULL,
+    year INTEGER,
+    label TEXT NOT NULL DEFAULT '',
+    catno TEXT NOT NULL DEFAULT '',
+    formats TEXT NOT NULL DEFAULT '[]',
+    genres TEXT NOT NULL DEFAULT '[]',
+    barcode TEXT NOT NULL DEFAULT '',
+    cover_url TEXT,
+    notes TEXT NOT NULL DEFAULT '',          -- written here
+    source_notes TEXT NOT NULL DEFAULT '',
+    is_listed INTEGER NOT NULL DEFAULT 0,    -- it stands on a wantlist at its source
+    state TEXT NOT NULL CHECK (state IN ('wanted', 'bought', 'hidden')),
+    added_at REAL NOT NULL,
+    changed_at REAL NOT NULL,                -- the state
+    album_id INTEGER REFERENCES albums ON DELETE SET NULL,  -- the record that it became
+    name_key TEXT NOT NULL,                  -- what all pressings have in common
+    catno_key TEXT NOT NULL,
+    words TEXT NOT NULL,                     -- what it is found by
+    UNIQUE (source, source_id)
+);
+CREATE INDEX wants_by_name ON wants (name_key);
+CREATE INDEX wants_by_barcode ON wants (barcode) WHERE barcode <> '';
+CREATE INDEX wants_of_album ON wants (album_id) WHERE album_id IS NOT NULL;
+"""
+
+VALUES = """
+-- What a marketplace asks for a record (an amount and a currency), where that is from, and when it said so.
+ALTER TABLE albums ADD COLUMN value TEXT NOT NULL DEFAULT '';
+ALTER TABLE albums ADD COLUMN value_from TEXT NOT NULL DEFAULT '';
+ALTER TABLE albums ADD COLUMN valued_at REAL;
+CREATE INDEX albums_by_valuation ON albums (coalesce(valued_at, 0), id) WHERE source = 'discogs' AND gone_at IS NULL;
+INSERT INTO revisions VALUES ('values', 0);
+CREATE TRIGGER albums_valued AFTER UPDATE OF value ON albums BEGIN
+    UPDATE revisions SET value = value + 1 WHERE name = 'values';
+END;
+"""
+
 MIGRATIONS = (
     ALBUMS,
     ACCOUNTS,
@@ -645,4 +703,7 @@ MIGRATIONS = (
     TRASH,
     SHARES,
     HANDS,
+    KEEPING,
+    WANTS,
+    VALUES,
 )

@@ -20,11 +20,14 @@ from image_cache.records.import_rows import NOTHING, import_rows, sync_rows
 from image_cache.records.merge import add_details
 from image_cache.records.orders.appearance_table import RecordAppearanceTable
 from image_cache.records.orders.sorts import SORTS
+from image_cache.records.playing.moods import ANY, MoodTable, SpinMood
 from image_cache.records.playing.plays_table import PlaysTable
 from image_cache.records.playing.random_pick import RandomPicker, reason_for
 from image_cache.records.removal import GoneRecords, RecordRemoval, Removed
 from image_cache.records.shelf import COLOUR, Shelf
 from image_cache.records.statistics.statistics import StatisticsReader
+from image_cache.records.table import Revisions
+from image_cache.records.wants.wantlist import Wantlist
 from image_cache.tables.read import read_table
 from image_cache.tables.write import table_text, write_table
 
@@ -49,22 +52,37 @@ class Library(Shelf):
     ) -> None:
         super().__init__(catalog, page_size=page_size, appearances=appearances, hide_stale_cover=hide_stale_cover)
         self.statistics = StatisticsReader(catalog, self, appearances)
+        self.wants = Wantlist(catalog, clock=clock)
         self.removal = RecordRemoval(catalog, own, appearances, clock=clock)
         self.batches = Batches(catalog, self.removal, clock=clock)
         self.hidden = HiddenTable(catalog)
         self._catalog = catalog
         self._plays = PlaysTable(catalog)
+        self._moods = MoodTable(catalog)
         self._clock = clock
         self._picker = RandomPicker(catalog, clock, rng or random.Random())  # noqa: S311  (which record to play is no secret)
 
     def random(self, exclude: Collection[int] = (), *, genre: str = "", decade: int | None = None) -> Album | None:
-        """Pick an album at random, of a genre and a decade (like 1970) if given; one not played for long is more likely.
+        """Pick an album at random, of a genre and a decade (like 1970) if given; see `spin`."""
+        return self.spin(SpinMood(genre=genre, decade=decade), exclude)
+
+    def spin(self, mood: SpinMood = ANY, exclude: Collection[int] = ()) -> Album | None:
+        """Pick an album at random that fits a mood; one not played for long is more likely.
 
         None of the last 20 picks, of `exclude`, or of what is gone, while there is another. None if there is none.
         """
-        query, now = AlbumQuery(genre=genre, decade=decade), self._albums.revisions()
-        ids = self._result(query, now).ids
-        return self.album(self._picker.pick(ids, self._order(query.sort, now), exclude)) if ids else None
+        now = self._albums.revisions()
+        ids = self._fitting(mood, now)
+        return self.album(self._picker.pick(ids, self._order("artist", now), exclude)) if ids else None
+
+    def count_mood(self, mood: SpinMood) -> int:
+        """Return how many albums fit a mood."""
+        return len(self._fitting(mood, self._albums.revisions()))
+
+    def _fitting(self, mood: SpinMood, now: Revisions) -> Sequence[int]:
+        ids = self._result(AlbumQuery(genre=mood.genre, decade=mood.decade, format=mood.format), now).ids
+        fitting = self._moods.matching(mood, self._clock())
+        return ids if fitting is None else [album_id for album_id in ids if album_id in fitting]
 
     def why(self, album: Album) -> str:
         """Return in half a line why a record was picked."""

@@ -33,7 +33,9 @@ from image_cache.web.rate_limits import register_limits
 from image_cache.web.records.add import adding
 from image_cache.web.records.crates import crating
 from image_cache.web.records.edit import editing
+from image_cache.web.records.have import having
 from image_cache.web.records.merge import merging
+from image_cache.web.records.moods import moods
 from image_cache.web.records.notes import notes
 from image_cache.web.records.now import UnchangedNow, playing
 from image_cache.web.records.removal import removing
@@ -42,9 +44,11 @@ from image_cache.web.records.select import selecting
 from image_cache.web.records.take_along import taking
 from image_cache.web.records.undo import undoing
 from image_cache.web.records.views import pages
+from image_cache.web.records.wants import wanting
 from image_cache.web.request_body import BodyLimitProbe, UploadRequest
 from image_cache.web.security import register_security
 from image_cache.web.site import site
+from image_cache.web.stats.value import valuing
 from image_cache.web.stats.views import stats
 from image_cache.web.streams.api import stream_api
 from image_cache.web.streams.downloads import stream_downloads
@@ -112,9 +116,12 @@ def build_app(services: Services) -> Flask:
         importing,
         discogs,
         music,
+        moods,
         notes,
         adding,
         editing,
+        having,
+        wanting,
         playing,
         saved_views,
         selecting,
@@ -124,6 +131,7 @@ def build_app(services: Services) -> Flask:
         removing,
         taking,
         stats,
+        valuing,
         sleeves,
     ):
         app.register_blueprint(blueprint)

@@ -37,6 +37,7 @@ from image_cache.errors import (
     UnknownPage,
     UnknownSelection,
     UnknownTask,
+    UnknownWant,
     UploadTooLarge,
 )
 from image_cache.web.rate_limits import seconds_to_wait
@@ -52,6 +53,7 @@ STATUSES: list[tuple[type[Exception], int]] = [
     (UnknownPage, 404),
     (UnknownSelection, 404),
     (UnknownTask, 404),
+    (UnknownWant, 404),
     (NotVisible, 404),
     (InvitationRejected, 404),
     (OfferGone, 409),

@@ -119,6 +119,9 @@ POST   /files/bounds                                401 403 403 403 303 303
 POST   /files/cleanup                               401 403 403 403 303 303
 GET    /files/clear                                 401 403 403 200 200 200
 POST   /files/clear                                 401 403 403 403 303 303
+GET    /have                                        200 200 200 200 200 200
+POST   /have                                        401 403 400 400 400 400
+GET    /have/<int:task_id>                          401 403 404 404 404 404
 GET    /health                                      200 200 200 200 200 200
 GET    /hidden                                      401 403 403 403 200 200
 POST   /hidden/<int:hidden_id>/show                 401 403 403 403 404 404
@@ -187,8 +190,11 @@ GET    /s/<code>/images/<image_id>                  404 404 404 404 404 404
 GET    /s/<code>/images/<image_id>/<size>           404 404 404 404 404 404
 GET    /s/<code>/images/<image_id>/download         404 404 404 404 404 404
 POST   /streams                                     401 403 403 400 400 401
+GET    /spin                                        200 200 200 200 200 200
 GET    /stats                                       200 200 200 200 200 200
 GET    /stats.csv                                   200 200 200 200 200 200
+GET    /stats/value                                 401 403 200 200 200 200
+GET    /stats/value.csv                             401 403 200 200 200 200
 GET    /stats/<int:year>                            404 404 404 404 404 404
 GET    /stats/<int:year>.svg                        404 404 404 404 404 404
 GET    /take-along                                  200 200 200 200 200 200
@@ -203,6 +209,14 @@ POST   /trash/<slug>/restore                        401 404 404 404 404 401
 POST   /views                                       401 403 400 400 400 400
 POST   /views/<int:view_id>/remove                  401 403 404 404 404 404
 GET    /views/new                                   401 403 200 200 200 200
+GET    /wants                                       200 200 200 200 200 200
+POST   /wants                                       401 403 400 400 400 400
+GET    /wants/<int:want_id>                         404 404 404 404 404 404
+POST   /wants/<int:want_id>/again                   401 403 404 404 404 404
+POST   /wants/<int:want_id>/bought                  401 403 403 404 404 404
+POST   /wants/<int:want_id>/notes                   401 403 404 404 404 404
+POST   /wants/<int:want_id>/remove                  401 403 404 404 404 404
+GET    /wants/new                                   401 403 200 200 200 200
 """
 TABLE = {
     (line[0], line[1]): dict(zip(ROLES, map(int, line[2:]), strict=True)) for line in map(str.split, STATUSES.split("\n")[1:-1])
@@ -267,6 +281,8 @@ def paths(inside: Inside, rule: str, number: int) -> str:
         values["account_id"] = 999_999  # no one's: these rules would change who the next request is
     if "play_id" in rule:
         values["play_id"] = 999_999
+    if "want_id" in rule:
+        values["want_id"] = 999_999
     if "view_id" in rule:
         values["view_id"] = 999_999
     values |= dict.fromkeys(("link_id", "crate_id", "batch_id", "hidden_id", "selection_id"), 999_999)

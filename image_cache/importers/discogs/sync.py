@@ -16,6 +16,7 @@ from image_cache.errors import ImportRejected, OriginError, SourceAway
 from image_cache.importers.discogs.connection import DiscogsConnection
 from image_cache.importers.discogs.parse import SOURCE, CollectionPage
 from image_cache.importers.discogs.table import SyncTable
+from image_cache.importers.discogs.wants import read_wants
 from image_cache.models import TaskState
 from image_cache.records.library import Library
 from image_cache.tasks.runner import Task
@@ -46,6 +47,7 @@ class SyncPosition:
     counts: dict[str, int] = field(default_factory=dict)
     rejected: list[list[Any]] = field(default_factory=list)
     losses: list[list[Any]] = field(default_factory=list)
+    wants: str = ""  # what came of the wantlist, as a sentence
 
     def message(self) -> str:
         again = "Checking again, page" if self.look > 1 else "Page"
@@ -97,6 +99,9 @@ class CollectionSync:
         account = self._retrying(self._client.identity)
         left = self._unfinished(account)
         position = left or SyncPosition(account, self._retrying(lambda: self._client.fields(account)))
+        if left is None:  # first, so that a record that comes in finds its place on it
+            wants = read_wants(self._task, self._client, account, self._library.wants, self._covers)
+            position = replace(position, wants=wants)
         with self._rows.db.write() as conn:
             if left is None:
                 self._rows.start_pass(conn, SOURCE)
@@ -220,11 +225,12 @@ def _position(position: Mapping[str, Any]) -> SyncPosition | None:
 
 
 def _outcome_message(position: SyncPosition, counts: Mapping[str, int], gone: int) -> str:
+    wants = f" {position.wants}" if position.wants else ""
     if not position.items:
-        return f"Connected as {position.account}. Your Discogs collection is empty."
+        return f"Connected as {position.account}. Your Discogs collection is empty.{wants}"
     parts = [f"{counts['new']:,} new", f"{counts['changed']:,} updated", f"{counts['same']:,} unchanged"]
     parts += [f"{gone:,} no longer at Discogs"] if gone else []
     parts += [f"{counts['rejected']:,} rejected"] if counts["rejected"] else []
     parts += [f"{counts['hidden']:,} hidden"] if counts["hidden"] else []
     lossy = f"; {counts['lossy']:,} with a shortened text" if counts["lossy"] else ""
-    return f"{position.items:,} {'record' if position.items == 1 else 'records'} read: {', '.join(parts)}{lossy}."
+    return f"{position.items:,} {'record' if position.items == 1 else 'records'} read: {', '.join(parts)}{lossy}.{wants}"

@@ -15,6 +15,7 @@ from image_cache.errors import CacheError, StorageError, TableRejected
 from image_cache.import_models import ImportReport, ImportRow
 from image_cache.importers.tables.inbox import UploadInbox, file_away
 from image_cache.records.library import Library
+from image_cache.records.wants.wantlist import bought_sentence
 from image_cache.tables.read import Table, is_database
 from image_cache.tasks.runner import Task, TaskCancelled, TaskStopped
 
@@ -58,6 +59,7 @@ class TableTasks:
     def run_import(self, task: Task) -> Mapping[str, Any]:
         """Import the file, register the covers, then delete or move the file."""
         resume = ImportReport(**task.position, rejected=()) if task.position else None
+        bought = self._library.wants.table.count_bought()
         is_from_folder = task.wanted.get("origin") == "folder"
         try:
             saving = self._saving(task)
@@ -80,7 +82,9 @@ class TableTasks:
                 file_away(Path(task.wanted["path"]), is_refused=True, report=_refusal(error))
             self._uploads.delete(task.wanted["path"])
             raise
-        outcome = {**_outcome(report), "says": f"{task.wanted['name']}: {summary(report)}.", "name": task.wanted["name"]}
+        bought = self._library.wants.table.count_bought() - bought
+        says = f"{task.wanted['name']}: {summary(report)}.{bought_sentence(bought)}"
+        outcome = {**_outcome(report), "says": says, "name": task.wanted["name"]}
         if is_from_folder:
             is_refused = report.read > 0 and report.rejected_count == report.read
             file_away(Path(task.wanted["path"]), is_refused=is_refused, report=_report(report))

@@ -16,7 +16,9 @@ WRITE_S = 3.0  # and at most so long: other processes wait 5 s for the lock
 ROWS_A_LOOK = 100  # after so many it is seen whether another thread waits to write
 
 _INSERT_WORDS = "INSERT INTO words (rowid, names, facts, tracks, notes) VALUES (?, ?, ?, ?, ?)"
-_TEXTS = "id, source, source_id, title, artist, year, genres, styles, formats, label, catno, barcode, tracks, notes, own_notes"
+_TEXTS = (
+    "id, source, source_id, title, artist, year, genres, styles, formats, label, catno, barcode, tracks, notes, own_notes, shelf"
+)
 
 
 class SearchIndexTable:
