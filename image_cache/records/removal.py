@@ -24,7 +24,8 @@ logger = logging.getLogger(__name__)
 RECORDS_A_WRITE = 200  # others write in between: a sync, a play
 AT_A_TIME = 500
 EVER = 9e15  # later than any time that is stored
-_OWN = "(plays > 0 OR own_rating IS NOT NULL OR own_notes <> '' OR own_cover IS NOT NULL)"
+_IMAGES = "EXISTS (SELECT 1 FROM record_images WHERE album_id = albums.id)"
+_OWN = f"(plays > 0 OR own_rating IS NOT NULL OR own_notes <> '' OR own_cover IS NOT NULL OR {_IMAGES})"
 _GONE = "source = ? AND gone_at IS NOT NULL AND gone_at <= ?"
 
 
@@ -65,6 +66,7 @@ class Removed:
     artist: str
     title: str
     own_cover: str | None = None
+    images: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +175,7 @@ class RecordRemoval:
         """Delete the files of uploaded covers that no other record shows."""
         if self._own is None:
             return
-        for url in dict.fromkeys(record.own_cover for record in removed):
+        for url in dict.fromkeys(url for record in removed for url in (record.own_cover, *record.images)):
             if not url or not url.startswith(SCHEME):
                 continue
             try:
@@ -194,7 +196,7 @@ class RemovalTable:
     def dependents(self, album_ids: Sequence[int]) -> dict[int, RecordDependents]:
         """Return the dependents of each record, at most some hundred; one that does not exist is left out."""
         sql = (
-            "SELECT id, plays, own_notes <> '' AS has_notes, own_cover IS NOT NULL AS has_cover, own_rating FROM albums"
+            f"SELECT id, plays, own_notes <> '' AS has_notes, own_cover IS NOT NULL OR {_IMAGES} AS has_cover, own_rating FROM albums"
             f" WHERE id IN ({parameter_marks(len(album_ids))})"
         )
         return {row[0]: RecordDependents(row[1], bool(row[2]), bool(row[3]), row[4]) for row in self.db.rows(sql, album_ids)}
@@ -234,8 +236,11 @@ class RemovalTable:
             where += f" AND {_GONE}" + (f" AND NOT {_OWN}" if only.spares_own else "")
             values += [only.source, only.until]
         found = conn.execute(f"SELECT id, artist, title, own_cover FROM albums WHERE {where} ORDER BY id", values).fetchall()
-        removed = [Removed(*row) for row in found]
-        ids, these = [record.id for record in removed], parameter_marks(len(removed))
+        ids, these = [row["id"] for row in found], parameter_marks(len(found))
+        images: dict[int, list[str]] = {}
+        for album_id, address in conn.execute(f"SELECT album_id, address FROM record_images WHERE album_id IN ({these})", ids):
+            images.setdefault(album_id, []).append(address)
+        removed = [Removed(row[0], row[1], row[2], row[3], tuple(images.get(row[0], ()))) for row in found]
         # A scan skips unchanged folders. This one has to be read again: its record is missing now.
         conn.execute(
             f"UPDATE music_folders SET mark = x'' WHERE id IN (SELECT folder_id FROM music_albums WHERE album_id IN ({these}))",
@@ -247,8 +252,9 @@ class RemovalTable:
         return removed
 
     def is_own_cover(self, conn: Connection, url: str) -> bool:
-        """Return True if any record has this URL as its own cover."""
-        return conn.execute("SELECT 1 FROM albums WHERE own_cover = ? LIMIT 1", (url,)).fetchone() is not None
+        """Return True if any record has this URL as its own cover or a further image."""
+        sql = "SELECT 1 FROM albums WHERE own_cover = ?1 UNION ALL SELECT 1 FROM record_images WHERE address = ?1 LIMIT 1"
+        return conn.execute(sql, (url,)).fetchone() is not None
 
     def _chunks(self, where: str, values: Sequence[object]) -> Iterator[int]:
         last = 0

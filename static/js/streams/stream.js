@@ -1,7 +1,7 @@
 /** @file Entry module of streams and of their images: visibility is saved when it is chosen, images open in the lightbox. */
 import { patchJson } from "../shared/api.js";
 import { onSwipe } from "../shared/swipe.js";
-import { initLightbox } from "./lightbox.js";
+import { initLightbox } from "../shared/lightbox.js";
 import { initPending } from "./pending.js";
 import { refresh } from "./refresh.js";
 import { at } from "../shared/prefix.js";
