@@ -25,6 +25,7 @@ from image_cache.files.build import FileServices
 from image_cache.filesystem import make_folder
 from image_cache.importers.artwork.choose import CoverEditor
 from image_cache.importers.artwork.pages import CoverPages
+from image_cache.importers.artwork.record_images import RecordImages
 from image_cache.importers.artwork.service import ArtworkService
 from image_cache.importers.artwork.table import ArtworkTable
 from image_cache.importers.demo import DemoImporter
@@ -35,6 +36,7 @@ from image_cache.importers.lookup.having import HavingReader
 from image_cache.importers.lookup.service import RecordLookup
 from image_cache.importers.music.images import MusicImages
 from image_cache.importers.music.service import MusicService
+from image_cache.importers.plays.service import PlaysImporter
 from image_cache.importers.tables.service import TableService
 from image_cache.maintenance.health.check import Check
 from image_cache.maintenance.health.examine import examine_service
@@ -52,6 +54,7 @@ from image_cache.records.playing.turntable import Turntable
 from image_cache.records.removal import RecordRemoval
 from image_cache.records.search.service import SearchIndexer
 from image_cache.records.take_along import TakeAlong
+from image_cache.scrobbling.service import Scrobbling
 from image_cache.server.nginx_links import NginxLinks
 from image_cache.streams import StreamImageManager, StreamImages, StreamMembers, StreamQueries
 from image_cache.streams.build import forget_image_manager, open_streams
@@ -63,6 +66,8 @@ logger = logging.getLogger(__name__)
 LIMITS_S = TASKS_S = 5.0  # how soon limits apply, and a task starts, that another process changed or added
 TURNTABLE_S = 10.0  # how late a side is counted that has played long enough
 DRAWING_S = 3.0  # how often an idle child that draws demo covers is looked for
+SCROBBLES_S = 30.0  # how soon a side that is over is sent
+HOUR_S = 3600.0
 MINUTE_S, FIRST_S = 60.0, 5.0  # views and recency are one transaction a minute, because SD cards wear
 STOP_S = 20.0  # the longest stop; the service manager kills after 25
 
@@ -75,10 +80,12 @@ class Services:
     catalog: CatalogDatabase
     library: Library
     turntable: Turntable
+    scrobbling: Scrobbling
     editor: RecordEditor
     pages: RecordPages
     cover_pages: CoverPages
     cover_editor: CoverEditor
+    record_images: RecordImages
     removal: RecordRemoval
     selections: SelectionTable
     crates: CrateTable
@@ -95,6 +102,7 @@ class Services:
     files: FileServices
     tasks: TaskRunner
     tables: TableService
+    plays_import: PlaysImporter
     demo: DemoImporter
     take_along: TakeAlong
     demo_vault: DemoVault
@@ -142,6 +150,7 @@ class Services:
         self._parts.abort()
         self.files.abort()
         self.discogs.abort()
+        self.scrobbling.abort()
         until = time.monotonic() + timeout_s
         has_ended = self.tasks.close(timeout_s / 2) & self.pool.close(timeout_s / 2)
         has_ended &= self.nightly.close(max(0.1, until - time.monotonic()))
@@ -206,6 +215,7 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
 
     tasks = TaskRunner(catalog, settings.state_dir, clock=clock)
     indexer = SearchIndexer(catalog, tasks)
+    scrobbling = Scrobbling(settings, catalog, library=library, tasks=tasks, clock=clock)
     tables = TableService(settings, library, covers, tasks)
     demo = DemoImporter(library, covers, tasks)
     take_along = TakeAlong(settings.state_dir, library, covers, decoder=parts.decoder, tasks=tasks, clock=clock)
@@ -237,6 +247,8 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
         PeriodicJob("search", MINUTE_S, indexer.run_maintenance, first_s=FIRST_S),
         PeriodicJob("studio", DRAWING_S, parts.drawn.close_idle, first_s=DRAWING_S),
         PeriodicJob("discogs", MINUTE_S, discogs.run_maintenance, first_s=FIRST_S),
+        PeriodicJob("scrobbles", SCROBBLES_S, scrobbling.run_maintenance, first_s=FIRST_S),
+        PeriodicJob("scrobble-tokens", HOUR_S, scrobbling.delete_orphans, first_s=MINUTE_S),
         music.periodic_job(),
         PeriodicJob("tokens", MINUTE_S, api_tokens.flush, first_s=MINUTE_S),
         PeriodicJob("streams", MINUTE_S, streams.run_maintenance, first_s=FIRST_S),
@@ -253,11 +265,13 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
         catalog=catalog,
         library=library,
         turntable=turntable,
+        scrobbling=scrobbling,
         editor=RecordEditor(catalog, clock=clock),
         removal=library.removal,
         selections=SelectionTable(catalog),
         crates=CrateTable(catalog),
         cover_editor=artwork.editor,
+        record_images=artwork.images,
         cover_pages=CoverPages(ArtworkTable(catalog), appearances, library=library, covers=covers),
         pages=RecordPages(library, covers, discogs.enqueue_details),
         accounts=accounts,
@@ -273,6 +287,7 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
         files=files,
         tasks=tasks,
         tables=tables,
+        plays_import=PlaysImporter(settings, catalog, library=library, tasks=tasks, clock=clock),
         demo=demo,
         take_along=take_along,
         demo_vault=demo_vault,

@@ -1,6 +1,7 @@
 """The schema of `catalog.db`: script n takes it from version n to n + 1. A script that was released is never edited."""
 
 from image_cache.db.hands_schema import HANDS
+from image_cache.db.play_schema import PLAY_IMPORTS, RECORD_IMAGES, SCROBBLING
 
 MUSIC = """
 -- Folders of music on this machine, as the last scan found them. Paths are percent-encoded: their bytes need not be UTF-8.
@@ -706,4 +707,7 @@ MIGRATIONS = (
     KEEPING,
     WANTS,
     VALUES,
+    SCROBBLING,
+    PLAY_IMPORTS,
+    RECORD_IMAGES,
 )

@@ -33,10 +33,15 @@ CREATE INDEX record_changes_of_batch ON record_changes (batch_id) WHERE batch_id
 CREATE TABLE removed_records (
     album_id INTEGER PRIMARY KEY,
     batch_id INTEGER NOT NULL REFERENCES batches ON DELETE CASCADE,
-    own_cover TEXT,
     body BLOB NOT NULL
 );
 CREATE INDEX removed_records_of_batch ON removed_records (batch_id);
+CREATE TABLE removed_files (  -- their own covers and further images, which stay on the disk as long as a record can be put back
+    album_id INTEGER NOT NULL REFERENCES removed_records ON DELETE CASCADE,
+    address TEXT NOT NULL
+);
+CREATE INDEX removed_files_of_record ON removed_files (album_id);
+CREATE INDEX removed_files_by_address ON removed_files (address);
 
 -- The import that added a record, and whether a person has changed it since.
 ALTER TABLE albums ADD COLUMN import_id INTEGER;

@@ -14,7 +14,7 @@ from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection, DatabaseError, OperationalError, parameter_marks
 from image_cache.errors import StorageError
 from image_cache.models import Album
-from image_cache.records.batches.removed_table import OWN, RemovedTable
+from image_cache.records.batches.removed_table import HAS_IMAGES, OWN, RemovedTable
 from image_cache.records.orders.appearance_table import RecordAppearanceTable
 from image_cache.records.search.index_table import SearchIndexTable
 from image_cache.records.table import AlbumTable, album_columns, album_from
@@ -65,6 +65,7 @@ class Removed:
     artist: str
     title: str
     own_cover: str | None = None
+    images: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +150,7 @@ class RecordRemoval:
                 logger.info("records removed count=%s first=%s", len(removed), removed[0].id)
                 self._forget_appearances(removed)
                 if batch_id is None:
-                    self.delete_covers(record.own_cover for record in removed)
+                    self.delete_covers(url for record in removed for url in (record.own_cover, *record.images))
             done += removed
         return done
 
@@ -200,7 +201,7 @@ class RemovalTable:
     def dependents(self, album_ids: Sequence[int]) -> dict[int, RecordDependents]:
         """Return the dependents of each record, at most some hundred; one that does not exist is left out."""
         sql = (
-            "SELECT id, plays, own_notes <> '' AS has_notes, own_cover IS NOT NULL AS has_cover, own_rating FROM albums"
+            f"SELECT id, plays, own_notes <> '' AS has_notes, own_cover IS NOT NULL OR {HAS_IMAGES} AS has_cover, own_rating FROM albums"
             f" WHERE id IN ({parameter_marks(len(album_ids))})"
         )
         return {row[0]: RecordDependents(row[1], bool(row[2]), bool(row[3]), row[4]) for row in self.db.rows(sql, album_ids)}
@@ -242,8 +243,11 @@ class RemovalTable:
             where += f" AND {_GONE}" + (f" AND NOT {OWN}" if only.spares_own else "")
             values += [only.source, only.until]
         found = conn.execute(f"SELECT id, artist, title, own_cover FROM albums WHERE {where} ORDER BY id", values).fetchall()
-        removed = [Removed(*row) for row in found]
-        ids, these = [record.id for record in removed], parameter_marks(len(removed))
+        ids, these = [row["id"] for row in found], parameter_marks(len(found))
+        images: dict[int, list[str]] = {}
+        for album_id, address in conn.execute(f"SELECT album_id, address FROM record_images WHERE album_id IN ({these})", ids):
+            images.setdefault(album_id, []).append(address)
+        removed = [Removed(row[0], row[1], row[2], row[3], tuple(images.get(row[0], ()))) for row in found]
         if batch_id is not None:
             RemovedTable(self.db).keep(conn, batch_id, ids)
         # A scan skips unchanged folders. This one has to be read again: its record is missing now.
@@ -257,8 +261,11 @@ class RemovalTable:
         return removed
 
     def is_own_cover(self, conn: Connection, url: str) -> bool:
-        """Return True if any record has this URL as its own cover, or had it and can be put back."""
-        sql = "SELECT 1 FROM albums WHERE own_cover = ?1 UNION ALL SELECT 1 FROM removed_records WHERE own_cover = ?1 LIMIT 1"
+        """Return True if any record has this URL as its own cover or a further image, or had it and can be put back."""
+        sql = (
+            "SELECT 1 FROM albums WHERE own_cover = ?1 UNION ALL SELECT 1 FROM record_images WHERE address = ?1"
+            " UNION ALL SELECT 1 FROM removed_files WHERE address = ?1 LIMIT 1"
+        )
         return conn.execute(sql, (url,)).fetchone() is not None
 
     def _chunks(self, where: str, values: Sequence[object]) -> Iterator[int]:

@@ -161,11 +161,16 @@ class AlbumTable:
             last = rows[-1]["id"]
 
     def cover_urls(self) -> Iterator[str]:
-        """Yield the URL of every cover that is shown, by album id, in chunks."""
+        """Yield the URL of every cover that is shown, by album id, then those of further images; in chunks."""
         last = 0
         sql = "SELECT id, picture FROM albums WHERE id > ? AND picture IS NOT NULL ORDER BY id LIMIT ?"
         while rows := self.db.rows(sql, (last, IDS_A_STATEMENT)):
             yield from (row["picture"] for row in rows)
+            last = rows[-1]["id"]
+        last = 0
+        sql = "SELECT id, address FROM record_images WHERE id > ? ORDER BY id LIMIT ?"
+        while rows := self.db.rows(sql, (last, IDS_A_STATEMENT)):
+            yield from (row["address"] for row in rows)
             last = rows[-1]["id"]
 
     def sources_of_covers(self) -> Iterator[tuple[int, str]]:

@@ -12,6 +12,7 @@ from image_cache.services import Services
 from image_cache.web.access import check_declarations, register_access
 from image_cache.web.accounts.demo_login import demo_login, register_demo
 from image_cache.web.accounts.household import household
+from image_cache.web.accounts.scrobbling import scrobbling
 from image_cache.web.accounts.tokens import api_tokens
 from image_cache.web.accounts.views import accounts
 from image_cache.web.admin.dashboard import dashboard
@@ -95,6 +96,7 @@ def build_app(services: Services) -> Flask:
         accounts,
         household,
         api_tokens,
+        scrobbling,
         demo_login,
         ops,
         dashboard,

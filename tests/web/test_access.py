@@ -22,6 +22,11 @@ GET    /                                            200 200 200 200 200 200
 GET    /about                                       200 200 200 200 200 200
 GET    /account                                     401 200 200 200 200 401
 POST   /account/password                            401 400 400 400 400 401
+GET    /account/scrobbling                          401 200 200 200 200 401
+POST   /account/scrobbling/<name>/<action>          401 404 404 404 404 401
+GET    /account/scrobbling/lastfm                   401 400 400 400 400 401
+POST   /account/scrobbling/lastfm                   401 400 400 400 400 401
+POST   /account/scrobbling/listenbrainz             401 400 400 400 400 401
 POST   /account/sessions/end                        401 303 303 303 303 401
 POST   /account/sessions/end-all                    401 303 303 303 303 401
 GET    /accounts                                    401 403 403 403 200 200
@@ -56,6 +61,8 @@ GET    /album/<int:album_id>/cover                  401 403 403 200 200 200
 POST   /album/<int:album_id>/cover/<action>         401 403 403 404 404 404
 POST   /album/<int:album_id>/cover/upload           401 403 403 415 415 415
 GET    /album/<int:album_id>/crates                 401 403 200 200 200 200
+POST   /album/<int:album_id>/images                 401 403 403 415 415 415
+POST   /album/<int:album_id>/images/<int:number>/<action> 401 403 403 404 404 404
 POST   /album/<int:album_id>/copy                   401 403 403 303 303 303
 GET    /album/<int:album_id>/edit                   401 403 403 200 200 200
 POST   /album/<int:album_id>/edit                   401 403 403 303 303 303
@@ -139,6 +146,11 @@ POST   /import/discogs/gone                         401 403 403 403 400 400
 POST   /import/discogs/sync                         401 403 403 403 303 303
 POST   /import/discogs/test                         401 403 403 403 303 303
 POST   /import/discogs/token                        401 403 403 403 400 400
+GET    /import/plays                                401 403 403 200 200 200
+POST   /import/plays                                401 403 403 403 400 400
+POST   /import/plays/<int:number>/undo              401 403 403 403 303 303
+POST   /import/plays/<int:task_id>/<action>         401 403 403 403 404 404
+GET    /import/plays/<int:task_id>/unmatched.csv    401 403 403 404 404 404
 GET    /import/music                                401 403 403 403 200 200
 POST   /import/music/folders                        401 403 403 403 400 400
 POST   /import/music/folders/remove                 401 403 403 403 404 404

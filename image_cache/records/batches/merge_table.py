@@ -26,14 +26,21 @@ class MergeTable:
             conn.execute(f"UPDATE albums SET {name} = ? WHERE id = ?", (value, album_id))
 
     def move(self, conn: Connection, from_id: int, to_id: int) -> tuple[list[int], list[int]]:
-        """Move the plays of a record to another, and put that in its crates; return the plays, and the crates that are new to it."""
+        """Move the plays of a record to another, give that its further images, and put it in its crates.
+
+        Returns the plays, and the crates that are new to it.
+        """
         plays = [row[0] for row in conn.execute("SELECT id FROM plays WHERE album_id = ? ORDER BY id", (from_id,))]
         conn.execute("UPDATE plays SET album_id = ? WHERE album_id = ?", (to_id, from_id))
+        images = "INSERT OR IGNORE INTO record_images (album_id, kind, address, place) SELECT ?, kind, address, 1000 + place"
+        conn.execute(f"{images} FROM record_images WHERE album_id = ?", (to_id, from_id))
         sql = "INSERT OR IGNORE INTO crate_records SELECT crate_id, ?, place FROM crate_records WHERE album_id = ? RETURNING crate_id"
         return plays, [row[0] for row in conn.execute(sql, (to_id, from_id))]
 
     def move_back(self, conn: Connection, from_id: int, to_id: int, plays: Sequence[int], crates: Sequence[int]) -> None:
-        """Move plays back to a record that is there again, and take the other out of crates."""
+        """Move plays and further images back to a record that is there again, and take the other out of crates."""
+        images = "SELECT address FROM record_images WHERE album_id = ?"
+        conn.execute(f"DELETE FROM record_images WHERE album_id = ? AND address IN ({images})", (from_id, to_id))
         sql = "UPDATE plays SET album_id = ? WHERE album_id = ? AND id IN (SELECT value FROM json_each(?))"
         conn.execute(sql, (to_id, from_id, json.dumps(list(plays))))
         sql = "DELETE FROM crate_records WHERE album_id = ? AND crate_id IN (SELECT value FROM json_each(?))"

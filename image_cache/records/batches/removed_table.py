@@ -16,9 +16,11 @@ _OF_RECORD = {
     "plays": ("played_at", "sides", "account_id"),
     "record_changes": ("field", "before", "after", "changed_at", "account_id", "batch_id"),
     "crate_records": ("crate_id", "place"),
+    "record_images": ("kind", "address", "place"),
 }
 _GENERATED = "picture"
-OWN = "(plays > 0 OR own_rating IS NOT NULL OR own_notes <> '' OR own_cover IS NOT NULL)"
+HAS_IMAGES = "EXISTS (SELECT 1 FROM record_images WHERE album_id = albums.id)"
+OWN = f"(plays > 0 OR own_rating IS NOT NULL OR own_notes <> '' OR own_cover IS NOT NULL OR {HAS_IMAGES})"
 
 
 class RemovedTable:
@@ -38,8 +40,9 @@ class RemovedTable:
                 if found := [list(one) for one in conn.execute(sql, (album["id"],))]:
                     body[table] = found
             packed = zlib.compress(json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode())
-            values = (album["id"], batch_id, album["own_cover"], packed)
-            conn.execute("INSERT OR REPLACE INTO removed_records VALUES (?, ?, ?, ?)", values)
+            conn.execute("INSERT OR REPLACE INTO removed_records VALUES (?, ?, ?)", (album["id"], batch_id, packed))
+            files = [album["own_cover"], *(image[1] for image in body.get("record_images", ()))]
+            conn.executemany("INSERT INTO removed_files VALUES (?, ?)", [(album["id"], one) for one in files if one])
 
     def ids(self, batch_id: int, count: int, after: int = 0) -> list[int]:
         """Return the records that a batch removed and that are not back, some at a time."""

@@ -87,7 +87,10 @@ class BatchTable:
     def purge(self, conn: Connection, now: float) -> list[str]:
         """Delete the batches that can no longer be undone; return the uploaded covers of what was removed by them."""
         before = now - KEPT_S
-        sql = "SELECT own_cover FROM removed_records AS r JOIN batches AS b ON b.id = r.batch_id WHERE made_at <= ? AND kind <> 'merge' AND own_cover IS NOT NULL"
+        sql = (
+            "SELECT address FROM removed_files JOIN removed_records USING (album_id) JOIN batches AS b ON b.id = batch_id"
+            " WHERE made_at <= ? AND kind <> 'merge'"
+        )
         covers = [row[0] for row in conn.execute(sql, (before,))]
         conn.execute("DELETE FROM batches WHERE made_at <= ? AND kind <> 'merge'", (before,))
         return covers
@@ -140,6 +143,7 @@ class BatchTable:
 
 _TOUCHED = (
     "(is_touched OR coalesce(last_played_at, 0) > ? OR EXISTS (SELECT 1 FROM crate_records WHERE album_id = albums.id)"
+    " OR EXISTS (SELECT 1 FROM record_images WHERE album_id = albums.id)"
     " OR EXISTS (SELECT 1 FROM record_changes WHERE album_id = albums.id))"
 )
 _BATCHES = (

@@ -10,11 +10,12 @@ from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.errors import UnknownPage
+from image_cache.importers.artwork.record_images import KINDS
 from image_cache.models import Album
 from image_cache.records.filters.saved_views import SavedView
 from image_cache.records.highlight import in_tracks
 from image_cache.records.pages import WallPage
-from image_cache.records.playing.sides import sides
+from image_cache.records.playing.sides import carrier_of, sides
 from image_cache.records.search.question import read_question
 from image_cache.records.search.where import TRACK, where_hit
 from image_cache.web.access import Role, declare_access
@@ -100,15 +101,19 @@ def album(album_id: int) -> AnyResponse:
 def show_record(record: Album, **other: object) -> AnyResponse:
     """Return the page of a record. `other` goes to the template, such as a rejected text."""
     shown = services().pages.record(record, each=NEIGHBOURS, near=NEAR_IN_COLOUR)
-    know_covers(shown.covers)
     shelf, index, cover = shown.shelf, shown.index, shown.covers[record.picture]
     mood = read_mood(request.args)
     is_picked = "spun" in request.args
+    images = services().record_images.of(record.id)
+    looks = services().covers.for_page([one.address for one in images]) if images else {}
+    know_covers({**shown.covers, **looks})
     values = {
         "album": for_viewer(record),
+        "images": [(KINDS[one.kind], looks[one.address]) for one in images],
         "cover": cover,
         "tint": album_view.tint_name(cover),
         "sides": sides(record.tracks),
+        "carrier": carrier_of(record.formats),
         "facts": album_view.facts(record),
         "artist_path": album_view.wall_path("artist", record.artist),
         "shelf": album_view.spines(shelf, shown.covers, record),
