@@ -117,10 +117,7 @@ class ShareTable:
     def add_sent(self, image_id: str, share_id: int, sender: str, now: float) -> None:
         """Note that an image was sent by a visitor and waits for approval."""
         with self._db.write() as conn:
-            conn.execute(
-                "INSERT INTO visitor_images SELECT number, ?, ?, ?, 1 FROM stream_images WHERE id = ?",
-                (share_id, sender, now, image_id),
-            )
+            conn.execute("INSERT INTO visitor_images VALUES (?, ?, ?, ?, 1)", (image_id, share_id, sender, now))
 
     def count_sent(self, share_id: int, since: float) -> int:
         """Return how many images were sent through a link since then and are still there."""
