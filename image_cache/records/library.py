@@ -209,9 +209,11 @@ class Library(Shelf):
         """Return the batch of an import, under which it can be undone; of a task that continues after a stop, the same one."""
         return ImportBatch(self._catalog, words, now=self._clock(), task_id=task_id)
 
-    def import_table(self, path: Path, *, dry_run: bool = False, progress: Callable[[int], None] | None = None) -> ImportReport:
+    def import_table(
+        self, path: Path, *, dry_run: bool = False, progress: Callable[[int], None] | None = None, words: str = ""
+    ) -> ImportReport:
         """Import a CSV or JSON file, or the database of the original program. Raises `TableRejected` if it is none of them."""
-        batch = None if dry_run else self.batch(path.name)
+        batch = None if dry_run else self.batch(words or f"{path.name} imported")
         return self.import_rows(read_table(path), dry_run=dry_run, progress=progress, batch=batch)
 
     def export_table(self, path: Path) -> int:

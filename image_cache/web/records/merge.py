@@ -48,9 +48,17 @@ def merge(album_id: int) -> AnyResponse:
 
 
 def _choose_page(record: Album) -> AnyResponse:
-    text = request.args.get("q", "").strip()[:MAX_TEXT_CHARS] or f"{record.artist} {record.title}"[:MAX_TEXT_CHARS]
-    found = [album for album in services().library.page(AlbumQuery(text=text), 1).albums if album.id != record.id][:OFFERED]
-    return _page("records/merge_choose.html", [record, *found], album=record, found=found, typed=request.args.get("q", ""))
+    typed = request.args.get("q", "").strip()[:MAX_TEXT_CHARS]
+    found = _others(record, typed) if typed else _others(record, record.title) or _others(record, record.artist)
+    return _page("records/merge_choose.html", [record, *found], album=record, found=found, typed=typed)
+
+
+def _others(record: Album, text: str) -> list[Album]:
+    """Return other records that a text finds; records without a title or an artist find none."""
+    if not text:
+        return []
+    found = services().library.page(AlbumQuery(text=text[:MAX_TEXT_CHARS]), 1).albums
+    return [album for album in found if album.id != record.id][:OFFERED]
 
 
 def _compare_page(record: Album, other: Album, *, is_late: bool = False) -> AnyResponse:
