@@ -545,6 +545,26 @@ do_write() { # COMMAND [FILE]: export or take-along
   say "${said//"$part"/$file}"
 }
 
+do_import() { # COMMAND... [FILE] [OPTIONS]: a file that only you may read is copied for the service
+  local word part='' words_given=()
+  for word in "$@"; do
+    [[ ! -f $word ]] || word=$(realpath "$word") # the service runs in another folder
+    if [[ -f $word ]] && ! as_service test -r "$word"; then
+      part=$BACKUPS/.import-$$-$(basename "$word")
+      # shellcheck disable=SC2064  # the file of now
+      trap "rm -f '$part'" EXIT
+      install -m 600 -o $OWN_USER -g $OWN_USER "$word" "$part"
+      word=$part
+    fi
+    words_given+=("$word")
+  done
+  if [[ $1 == albums ]]; then
+    as_service venv/bin/python -m flask --app app "${words_given[@]}"
+  else
+    as_service venv/bin/python -m image_cache.cli "${words_given[@]}"
+  fi
+}
+
 do_restore() { # FILE [OPTIONS]
   local file=${1:-} part status=0
   [[ -n $file ]] || refuse "name the backup file: vinylvault restore FILE"
@@ -675,7 +695,13 @@ main() {
       do_write "$command" "$@"
       return
       ;;
-    import | sync | discogs | scan | remove)
+    import)
+      need_root "$command" "$@"
+      need_installed
+      do_import import "$@"
+      return
+      ;;
+    sync | discogs | scan | remove)
       need_root "$command" "$@"
       need_installed
       as_service venv/bin/python -m image_cache.cli "$command" "$@"
@@ -684,6 +710,11 @@ main() {
     albums | users | streams | files | storage)
       need_root "$command" "$@"
       need_installed
+      if [[ "$command ${1:-}" == "albums import" ]]; then
+        shift
+        do_import albums import "$@"
+        return
+      fi
       as_service venv/bin/python -m flask --app app "$command" "$@"
       return
       ;;

@@ -25,7 +25,7 @@ from image_cache.resources import SITE
 from image_cache.sandbox.channel import ProtocolError, WorkerChannel
 
 MAX_RESPONSE_BYTES = 64 << 20  # all variants of one image together are a few hundred kilobytes
-START_S = 15.0  # a Pi with a cold SD card needs a few seconds to load Pillow
+START_S = 60.0  # a small board with a cold SD card and a busy processor; a child that ends meanwhile is noticed at once
 GRACE_S = 3.0  # the child's own alarm comes first; this is for a child that hangs in spite of it
 STOP_S = 2.0
 MAX_WAITING = 3  # calls with a limited wait at a time: half of the request threads

@@ -1,7 +1,6 @@
 """The cases, the most valuable first. Each begins with a machine of its own and leaves nothing to the next."""
 
 import hashlib
-import json
 import random
 import re
 import threading
@@ -135,8 +134,12 @@ def download(board: Board, count: int) -> list[str]:
         log=journal_by_kind(board),
     )
     assert set(visits.statuses) == {200}, visits.statuses
-    assert set(asked.values()) == {1}, asked.most_common(3)
     return digests
+
+
+def check_fetched_once(board: Board) -> None:
+    asked = Counter(request.path for request in board.origin.requests)
+    assert set(asked.values()) == {1}, f"asked for more than once: {asked.most_common(3)}"
 
 
 def journal_by_kind(board: Board) -> dict[str, int]:
@@ -158,12 +161,14 @@ def covers(board: Board) -> None:
         written_kb_by_hits=round(((board.written_bytes() or 0) - written) / 1e3),
     )
     assert hits == {200: HITS}, hits
+    check_fetched_once(board)
 
 
 @case
 def many_covers(board: Board) -> None:
     """300 covers of 1,500 px downloaded while someone browses"""
     download(board, 300)
+    check_fetched_once(board)
 
 
 @case

@@ -166,6 +166,10 @@ def test_03_cold_warm_and_an_upload_work_within_the_walls_of_the_unit(pi: Machin
     ]
     (pi.share / "records.json").write_text(json.dumps(rows))
     assert "4 new" in pi.run("vinylvault", "albums", "import", "/srv/records.json").stdout
+    pi.run("install", "-m", "600", "/srv/records.json", "/root/records.json")
+    for command in ("vinylvault albums import /root/records.json", "cd /root && vinylvault import records.json"):
+        assert "4 unchanged" in pi.run("sh", "-c", command).stdout, "a file that the user of the service cannot read"
+    assert pi.run("find", "/var/backups/vinylvault", "-name", ".import-*").stdout == ""
     pi.run("vinylvault", "users", "add", "owner", "--role", "operator", stdin=f"{PASSWORD}\n")
     with pi.network():
         page = SERVICE.get("/", Accept="text/html").body.decode()

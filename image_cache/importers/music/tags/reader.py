@@ -27,7 +27,7 @@ MAX_PICTURE_BYTES = 10_000_000
 IDLE_S = 20.0
 CPU_S, WALL_S, GRACE_S = 8, 15.0, 3.0  # for one file; a slow disk may take the wall time
 STOP_S = 2.0
-START_S = 15.0  # a Pi with a cold SD card needs a few seconds to load Python
+START_S = 60.0  # a small board with a cold SD card and a busy processor; a child that ends meanwhile is noticed at once
 
 _START = (
     "import json, sys; root, line, parent, limits = sys.argv[1:]; sys.path.insert(0, root); "
