@@ -13,8 +13,8 @@ HEAD = """# An emulated Raspberry Pi
 
 Written by `make rehearse-pi`: a whole Debian for arm64 with systemd as process 1, `-M virt -cpu cortex-a53`, an ext4 file system
 on a virtual disk, no swap. **Not a Raspberry Pi**: the processor is emulated, 30 to 40 times slower than the one that emulates it and
-slower than a Pi; there is no SD card, no GPU that takes memory, no Raspberry Pi OS. Seconds say nothing about a Pi. Memory, counts,
-limits, recovery, bytes written and ratios do. MB are 10^6 bytes.
+slower than a Pi, and shares its two cores with other work; there is no SD card, no GPU that takes memory, no Raspberry Pi OS. Seconds
+say nothing about a Pi. Memory, counts, limits, recovery and bytes written do. MB are 10^6 bytes.
 
 Each case begins with a copy of the same machine, on which `install.sh` ran once without internet. A power cut is `kill -9` of the
 emulator: what the machine had not yet written is lost; what a card loses of what it was given is not tried.
@@ -60,7 +60,7 @@ def kept(base: Path) -> list[dict[str, Any]]:
 
 def _span(found: list[dict[str, Any]]) -> str:
     days = sorted({result["at"][:10] for result in found})
-    versions = sorted({result["version"] for result in found})
+    versions = sorted({result["version"].strip() for result in found})
     loads = [result["load"] for result in found]
     return f"{' to '.join(dict.fromkeys((days[0], days[-1])))}, version {', '.join(versions)}, load of this server {min(loads):.0f} to {max(loads):.0f}"
 
@@ -84,7 +84,9 @@ def _figures(result: dict[str, Any]) -> str:
         f"{name.replace('_', ' ')} {_text(value)}" for name, value in result["figures"].items() if value not in ("", None, [])
     ]
     if result["failure"]:
-        facts.append(f"failed: {result['failure'].splitlines()[0][:160]}")
+        facts.append(f"**failed**: {result['failure'].splitlines()[0][:100]}")
+    if not facts:
+        return ""
     lines = [f"- `{result['case']}`:"]
     for fact in facts:
         if len(lines[-1]) + len(fact) > 120:
