@@ -165,19 +165,21 @@ class HttpClient:
         min_speed: MinimumSpeed | None = None,
         encodings: frozenset[str] = frozenset(),
         redirects: int = MAX_REDIRECTS,
+        body: bytes | None = None,
     ) -> Iterator[HttpResponse]:
         """Request `url` and yield the response if its status is one of `accepted`; read the body with `HttpResponse.chunks`.
 
         The limits apply until the block ends; then the connection is closed, unless the body was read to its end. With
         `min_speed` the total time is not limited while the body is fast enough. `encodings` are those that the caller can
         decode; nothing is decoded here. With `redirects=0` none is followed, so that secret headers are sent to `url` alone.
+        With a `body` it is a POST, which is never redirected.
         """
         limit_bytes = self._max_bytes if max_bytes is None else max_bytes
         seconds = min_speed.window_s if min_speed is not None else self._deadline_s if deadline_s is None else deadline_s
         with self._watcher.watch(seconds) as deadline:
             if min_speed is not None:
                 deadline.reason = f"too slow (less than {min_speed})"
-            target, response = self._send_following(url, headers or {}, deadline, redirects)
+            target, response = self._send_following(url, headers or {}, deadline, redirects if body is None else 0, body)
             try:
                 _check_response(target.url, response, accepted, encodings)
                 opened = HttpResponse(target.url, response, deadline, limit_bytes, min_speed)
@@ -193,27 +195,28 @@ class HttpClient:
         self._transport.close()
 
     def _send_following(
-        self, url: str, headers: Mapping[str, str], deadline: Deadline, redirects: int
+        self, url: str, headers: Mapping[str, str], deadline: Deadline, redirects: int, body: bytes | None
     ) -> tuple[Target, BaseHTTPResponse]:
         target = self._policy.check(url)
-        for _ in range(redirects + 1):
+        for left in range(redirects, -1, -1):
             began = time.monotonic()
-            response = self._send(target, headers, deadline)
+            response = self._send(target, headers, deadline, body)
             shown = target.url.partition("?")[0]  # a query may hold a secret
             logger.debug("fetched url=%s status=%s headers_s=%.3f", shown, response.status, time.monotonic() - began)
             if response.status not in REDIRECTS:
                 return target, response
             response.close()  # unread, because its body may be endless
-            target = self._next_target(target, response.headers.get("Location", ""))
+            if left:
+                target = self._next_target(target, response.headers.get("Location", ""))
         reason = f"more than {redirects} redirects" if redirects else "unexpected redirect"
         raise OriginError(url, reason, status=response.status)
 
-    def _send(self, target: Target, headers: Mapping[str, str], deadline: Deadline) -> BaseHTTPResponse:
+    def _send(self, target: Target, headers: Mapping[str, str], deadline: Deadline, body: bytes | None) -> BaseHTTPResponse:
         sent = {"User-Agent": self._user_agent, "Accept-Encoding": "identity", **headers}
         token = current_deadline.set(deadline)
         try:
             with _translate_errors(target.url, deadline):
-                response = self._transport.get(target, sent, *self._timeouts)
+                response = self._transport.send(target, sent, *self._timeouts, body)
         finally:
             current_deadline.reset(token)
         if deadline.is_over:  # http.client takes a closed connection for the end of the headers
