@@ -73,6 +73,7 @@ class ReadonlyVault:
     limits: Callable[[], CacheLimits]
     file_limits: Callable[[], FileLimits]
     waiting_renders: Callable[[], int] = lambda: 0  # of stream images; only the service knows
+    stream_cache: Cache | None = None  # that of the service: with its memory, and counters that are not written yet
 
     @property
     def index(self) -> Index:

@@ -13,6 +13,7 @@ from image_cache.records.editing.own_values import HAND
 from image_cache.records.removal import GoneRecords, RecordDependents, Removed
 from image_cache.units import counted
 from image_cache.web.access import Role, declare_access, this_page
+from image_cache.web.actions import log_action
 from image_cache.web.context import flash, services
 from image_cache.web.rate_limits import limiter
 from image_cache.web.records.views import get_record_or_404
@@ -64,6 +65,7 @@ def remove(album_id: int) -> AnyResponse:
     removed = services().removal.remove([album_id])
     if not removed:  # removed by another request meanwhile
         raise NotFound(f"Record {album_id} does not exist. It may have been removed.")
+    log_action("records", "removed 1 record")
     flash(removal_message(removed))
     return redirect(url_for("pages.grid", done="removed"), 303)
 
@@ -122,6 +124,7 @@ def _ask_gone(source: str) -> AnyResponse:
 def _remove_gone(source: str) -> AnyResponse:
     """Remove what the page has shown and what is still gone; with `keep` nothing that has dependents."""
     removed = services().removal.remove_gone(_gone_records(source, request.form))
+    log_action("records", f"removed {records(len(removed))}", f"no longer at {source}")
     flash(removal_message(removed, source))
     return redirect(f"/import/{source}?done=removed", 303)
 

@@ -10,6 +10,7 @@ from image_cache.models import Stream, StreamImage
 from image_cache.units import whole_number
 from image_cache.visibility import may_edit
 from image_cache.web.access import Role, declare_access
+from image_cache.web.actions import log_action
 from image_cache.web.context import services
 from image_cache.web.rate_limits import limiter
 from image_cache.web.request_body import larger_body, read_body
@@ -76,7 +77,9 @@ def change(slug: str) -> Response:
 def delete_stream(slug: str) -> Response:
     stream = _stream(slug)
     require_owner(stream)
-    return _json(deleted=services().streams.delete_stream(stream))
+    deleted = services().streams.delete_stream(stream)
+    log_action("deletions", "deleted a stream", stream.title)
+    return _json(deleted=deleted)
 
 
 @stream_api.get("/streams/<slug>/images")
@@ -142,7 +145,9 @@ def update(image_id: str) -> Response:
 @limiter.limit(WRITES)
 def delete(image_id: str) -> Response:
     stream, found = _editable(image_id)
-    return _json(deleted=services().streams.delete_stream_image(stream.slug, found.image_id))
+    deleted = services().streams.delete_stream_image(stream.slug, found.image_id)
+    log_action("deletions", "deleted 1 image", stream.title)
+    return _json(deleted=deleted)
 
 
 @stream_api.get("/images/<image_id>/views")

@@ -22,7 +22,9 @@ from image_cache.errors import (
 )
 from image_cache.models import ImageVisibility, Stream
 from image_cache.streams import Upload
+from image_cache.units import counted
 from image_cache.visibility import may_edit
+from image_cache.web.actions import log_action
 from image_cache.web.context import services
 from image_cache.web.errors import sentence_of, status_of
 from image_cache.web.request_body import BodyLimits, UploadBuffer
@@ -62,7 +64,10 @@ def stream_body_limits() -> BodyLimits | None:
 
 def store_files(stream: Stream) -> list[dict[str, Any]]:
     """Store every file of the form; return the result of each, in order."""
-    return [_stored(stream, file) for file in request.files.getlist(FIELD) if file.filename or _size(file)]
+    rows = [_stored(stream, file) for file in request.files.getlist(FIELD) if file.filename or _size(file)]
+    if stored := sum(row["ok"] for row in rows):
+        log_action("uploads", f"uploaded {counted(stored, 'image')}", stream.title)
+    return rows
 
 
 def _stored(stream: Stream, file: FileStorage) -> dict[str, Any]:

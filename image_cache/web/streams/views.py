@@ -11,6 +11,7 @@ from image_cache.models import ImageVisibility, Stream, StreamImage
 from image_cache.units import whole_number
 from image_cache.visibility import may_edit
 from image_cache.web.access import Role, declare_access
+from image_cache.web.actions import log_action
 from image_cache.web.context import OWNER_ROLES, services
 from image_cache.web.rate_limits import limiter
 from image_cache.web.request_body import larger_body
@@ -61,6 +62,7 @@ def create() -> AnyResponse:
         visibility=form.get("visibility", "public"),
         owner=viewer(),
     )
+    log_action("uploads", "created a stream", created.title)
     return redirect(f"/streams/{created.slug}", 303)
 
 
@@ -105,6 +107,7 @@ def delete_stream(slug: str) -> AnyResponse:
     stream = _stream(slug)
     require_owner(stream)
     services().streams.delete_stream(stream)
+    log_action("deletions", "deleted a stream", stream.title)
     return redirect("/streams", 303)
 
 
@@ -173,8 +176,9 @@ def ask_delete(slug: str, image_id: str) -> AnyResponse:
 @streams.post("/streams/<slug>/images/<image_id>/delete")
 @limiter.limit(WRITES)
 def delete(slug: str, image_id: str) -> AnyResponse:
-    _, found = _editable(slug, image_id)
+    stream, found = _editable(slug, image_id)
     services().streams.delete_stream_image(slug, found.image_id)
+    log_action("deletions", "deleted 1 image", stream.title)
     return redirect(f"/streams/{slug}?done=deleted", 303)
 
 
