@@ -159,29 +159,30 @@ class HttpClient:
         url: str,
         *,
         headers: Mapping[str, str] | None = None,
-        accepted: frozenset[int] = frozenset({200}),
+        body: bytes | None = None,
+        accepted: frozenset[int] | None = frozenset({200}),
         max_bytes: int | None = None,
         deadline_s: float | None = None,
         min_speed: MinimumSpeed | None = None,
         encodings: frozenset[str] = frozenset(),
         redirects: int = MAX_REDIRECTS,
-        body: bytes | None = None,
     ) -> Iterator[HttpResponse]:
         """Request `url` and yield the response if its status is one of `accepted`; read the body with `HttpResponse.chunks`.
 
         The limits apply until the block ends; then the connection is closed, unless the body was read to its end. With
         `min_speed` the total time is not limited while the body is fast enough. `encodings` are those that the caller can
         decode; nothing is decoded here. With `redirects=0` none is followed, so that secret headers are sent to `url` alone.
-        With a `body` it is a POST, which is never redirected.
+        A `body` makes it a POST, which is sent once; take `redirects=0` with it. With `accepted=None` any status is a response.
         """
         limit_bytes = self._max_bytes if max_bytes is None else max_bytes
         seconds = min_speed.window_s if min_speed is not None else self._deadline_s if deadline_s is None else deadline_s
         with self._watcher.watch(seconds) as deadline:
             if min_speed is not None:
                 deadline.reason = f"too slow (less than {min_speed})"
-            target, response = self._send_following(url, headers or {}, deadline, redirects if body is None else 0, body)
+            target, response = self._send_following(url, headers or {}, deadline, redirects, body)
             try:
-                _check_response(target.url, response, accepted, encodings)
+                if accepted is not None:
+                    _check_response(target.url, response, accepted, encodings)
                 opened = HttpResponse(target.url, response, deadline, limit_bytes, min_speed)
                 if opened.length is not None and opened.length > limit_bytes:
                     raise OriginTooLarge(target.url, limit_bytes, opened.length)

@@ -104,7 +104,7 @@ class GuardedTransport:
     def send(
         self, target: Target, headers: Mapping[str, str], connect_s: float, read_s: float, body: bytes | None = None
     ) -> BaseHTTPResponse:
-        """Send a GET, or a POST if there is a body; return the response, with its body unread. Raises what urllib3 raises."""
+        """Send a GET, or a POST if there is a body; return the response, with its own body unread. Raises what urllib3 raises."""
         scheme, host, port = target.peer
         tls = {}
         if scheme == "https":

@@ -3,7 +3,7 @@
 from flask import request
 
 from image_cache.text import account_key
-from image_cache.web.context import account, is_local_request, services
+from image_cache.web.context import account, api_token, is_local_request, services
 
 UNKNOWN = "unknown name"
 
@@ -11,11 +11,19 @@ UNKNOWN = "unknown name"
 def log_action(kind: str, what: str, place: str = "", *, who: str = "", is_merged: bool = False) -> None:
     """Add a line to the log of actions: `what` is a verb in the past with its object ("uploaded 2 images"), `place` where.
 
-    `kind` is one of `maintenance.actions.log.KINDS`. `who`: the name of a token, otherwise the account of the request. Titles of
+    `kind` is one of `maintenance.actions.log.KINDS`. `who`: otherwise the API token or the account of the request. Titles of
     images, links and tokens must not be in it: operators of today are not the audience of a private image. Never raises.
     """
-    found = account()
-    name = who or (found.name if found else "the server itself" if is_local_request() else "a visitor")
+    found, token = account(), api_token()
+    name = who or (
+        f"{token.name} ({token.account.name})"
+        if token
+        else found.name
+        if found
+        else "the server itself"
+        if is_local_request()
+        else "a visitor"
+    )
     services().actions.add(kind, name, what, place, request.remote_addr or "", is_merged=is_merged)
 
 

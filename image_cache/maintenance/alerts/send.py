@@ -75,7 +75,7 @@ def _post(settings: Settings, url: str, body: bytes, headers: dict[str, str]) ->
     client = make_fetcher(settings, make_policy(settings, _origin(url)))
     sent = {"Content-Type": "application/json", "Accept": "*/*", **headers}
     try:
-        with client.open(url, headers=sent, accepted=ACCEPTED, deadline_s=TIMEOUT_S, body=body):
+        with client.open(url, headers=sent, accepted=ACCEPTED, deadline_s=TIMEOUT_S, redirects=0, body=body):
             pass
     except OriginError as error:
         refused = {401: "The server refused the token or key (HTTP 401).", 403: "The server refused the request (HTTP 403)."}
