@@ -202,6 +202,7 @@ class Alerts:
 
     def _enqueue(self, conn: Connection, turn: Turn, checks: Sequence[Check]) -> None:
         choices, everyone = self.choices(), [one.id for one in self._file.read()]
+        self._rows.supersede(conn, self._clock(), "A newer message took its place.")
         if turn.state == HEALTHY:
             told = self._rows.told(conn, turn.trouble_at)  # who never heard of the trouble needs no news of its end
             everyone = [one for one in everyone if choices.recovered and one in told]

@@ -90,6 +90,13 @@ class AlertTable:
             [(destination, draft.event, draft.text, json.dumps(draft.facts), now, now) for destination in destinations],
         )
 
+    def supersede(self, conn: Connection, now: float, reason: str) -> None:
+        """Give up what still waits for a retry: it must not arrive after the news that follow it."""
+        conn.execute(
+            "UPDATE alert_messages SET state = 'failed', reason = ?, ended_at = ? WHERE state = 'waiting' AND event <> ?",
+            (reason, now, TEST),
+        )
+
     def add_test(self, destination: str, draft: AlertDraft, now: float) -> None:
         """Enqueue a test; one that still waits is enough."""
         with self._db.write() as conn:

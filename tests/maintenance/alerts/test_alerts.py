@@ -174,6 +174,16 @@ def test_a_destination_that_is_away_is_tried_three_times(watch: Watch, origin: O
     assert (origin.count(), watch.last().state, watch.last().reason) == (6, "failed", "HTTP 500.")
 
 
+def test_news_of_trouble_never_arrive_after_those_of_its_end(watch: Watch, origin: Origin) -> None:
+    origin.put("/hook", fail_first=[503, 503])
+    watch.add(url=origin.url("/hook"))
+    watch.look(FULL, minutes=3)
+    assert (origin.count(), watch.last().state) == (2, "waiting")
+    watch.look(WELL, minutes=30)
+    assert [body["state"] for body in bodies(origin)] == ["degraded", "degraded", "healthy"]
+    assert watch.last().state == "sent"
+
+
 def test_a_refusal_is_not_tried_again(watch: Watch, origin: Origin) -> None:
     origin.put("/topic", status=401)
     origin.put("/", status=401)
