@@ -1,11 +1,14 @@
 """`log_action`: what views call when someone changed something, for the log of operators."""
 
+from collections.abc import Mapping
+
 from flask import request
 
 from image_cache.text import account_key
 from image_cache.web.context import account, api_token, is_local_request, services
 
 UNKNOWN = "unknown name"
+LIMITS = {"max_size_mb": "disk {} MB", "memory_mb": "memory {} MB", "ttl_hours": "TTL {} hours"}
 
 
 def log_action(kind: str, what: str, place: str = "", *, who: str = "", is_merged: bool = False) -> None:
@@ -25,6 +28,13 @@ def log_action(kind: str, what: str, place: str = "", *, who: str = "", is_merge
         else "a visitor"
     )
     services().actions.add(kind, name, what, place, request.remote_addr or "", is_merged=is_merged)
+
+
+def log_limits(cache: str, values: Mapping[str, object]) -> None:
+    """Log new limits of a cache in words; `values` as its form or its API names them."""
+    words = [LIMITS[name].format(value) for name, value in values.items() if name in LIMITS and value not in ("", None)]
+    if words:
+        log_action("limits", "changed the limits", ", ".join((cache, *words)))
 
 
 def log_failed_login(typed: str) -> None:

@@ -96,7 +96,8 @@ def _said(one: DestinationState) -> tuple[str, str]:
     if last.state == "sent":
         return "well", f"Sent {_when(last.ended_at)}: {what}"
     if last.state == "failed":
-        return "failed", f"Not sent {_when(last.ended_at)}. {last.reason} It was: {what}"
+        lost = "" if last.event == TEST else f" It was: {what}"
+        return "failed", f"Not sent {_when(last.ended_at)}. {last.reason}{lost}"
     if last.tries and last.state == "waiting":
         return "warning", f"Not sent yet. {last.reason} Next retry {_when(last.due_at)}: {what}"
     return "working", f"Sending {what}"

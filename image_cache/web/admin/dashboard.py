@@ -7,7 +7,7 @@ from image_cache.errors import ConfigError, QueueFull
 from image_cache.maintenance.cache_figures import cache_figures
 from image_cache.maintenance.counters_since import counters_since, reset_counters
 from image_cache.web.access import Role, declare_access
-from image_cache.web.actions import log_action
+from image_cache.web.actions import log_action, log_limits
 from image_cache.web.admin.dashboard_view import dashboard_values
 from image_cache.web.admin.history_charts import SPANS
 from image_cache.web.context import services
@@ -60,9 +60,7 @@ def change_limits() -> AnyResponse:
     given = {name: request.form.get(name, "").strip()[:20] for name in FIELDS}
     try:
         services().change_limits(**{name: float(text) for name, text in given.items() if text})
-        log_action(
-            "limits", "changed the limits", "Covers, " + ", ".join(f"{name} {text}" for name, text in given.items() if text)
-        )
+        log_limits("Covers", given)
     except ValueError:
         return _page(400, **given, limits_error="Enter a number, for example 500.")
     except ConfigError as error:

@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass
 
 from image_cache.engine.stats.history import DAY_S, LONG_S, HostFigures
-from image_cache.files.listing import entries
+from image_cache.files.listing import Entry, entries
 from image_cache.maintenance.cache_figures import cache_figures
 from image_cache.maintenance.counters_since import counters_since
 from image_cache.maintenance.health.check import verdict
@@ -25,6 +25,7 @@ LAMPS = {
     "unhealthy": ("failed", "Action needed"),
 }
 SHOWN_HOSTS, SHOWN_ERRORS, SHOWN_TASKS = 12, 8, 5
+SHOWN_OWNERS, SHOWN_BIGGEST = 5, 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,8 @@ def dashboard_values(services: Services, span: Span) -> dict[str, object]:
         "missing": vault.covers().missing,
         "given_up": vault.covers().given_up,
         "lookups": vault.lookups_due() if services.settings.FIND_COVERS else 0,
+        "owners": vault.owners()[:SHOWN_OWNERS],
+        "biggest": _biggest_files(services),
         "drawn_at": clock(now),
     }
 
@@ -122,6 +125,13 @@ def _progress(services: Services, *, is_paused: bool) -> list[JobRow]:
     detail = f"{progress.done:,} of {progress.total:,}" + (f", {progress.failed:,} unavailable" if progress.failed else "")
     lamp = "waiting" if is_paused or progress.waits_until is not None else "working"
     return [JobRow("Collection covers", detail, lamp, state, progress.done / progress.total)]
+
+
+def _biggest_files(services: Services) -> list[Entry]:
+    if not (services.files.cache.root / "files.db").exists():
+        return []
+    stored = [one for one in entries(services.files.cache) if one.size_bytes]
+    return sorted(stored, key=lambda one: one.size_bytes or 0, reverse=True)[:SHOWN_BIGGEST]
 
 
 def _batches(vault: ReadonlyVault, now: float, *, is_paused: bool) -> list[JobRow]:

@@ -8,7 +8,7 @@ from werkzeug.exceptions import BadRequest
 from image_cache.errors import UnknownFile
 from image_cache.files.paths import DIGEST
 from image_cache.web.access import Role, declare_access
-from image_cache.web.actions import log_action
+from image_cache.web.actions import log_action, log_limits
 from image_cache.web.context import services
 from image_cache.web.files.view_models import as_json, file_stats
 from image_cache.web.rate_limits import limiter
@@ -79,7 +79,7 @@ def change_bounds() -> Response:
     body = read_body({"max_size_mb", "ttl_hours"})
     values = {name: _number(value, name) for name, value in body.items()}
     evicted = services().files.change_limits(**values)
-    log_action("limits", "changed the limits", "Files, " + ", ".join(f"{name} {value:g}" for name, value in values.items()))
+    log_limits("Files", {name: f"{value:g}" for name, value in values.items()})
     return jsonify(success=True, evicted=evicted)
 
 

@@ -49,11 +49,11 @@ def test_who_did_what_is_written_by_the_views(inside: Inside) -> None:
     assert post("/admin/cache/clear") == 303
     found = lines(inside)
     assert [(one.kind, one.what, one.place) for one in reversed(found)] == [
-        ("logins", "logged in", "Unknown browser"),
+        ("logins", "logged in", ""),
         ("uploads", "created a stream", "Summer evening"),
         ("uploads", "uploaded 1 image", "Summer evening"),
         ("links", "invited a member", ""),
-        ("limits", "changed the limits", "Covers, max_size_mb 256"),
+        ("limits", "changed the limits", "Covers, disk 256 MB"),
         ("limits", "cleared the cover cache", ""),
     ]
     assert {(one.who, one.address, one.at) for one in found} == {(NAME, LAN, NOW)}
