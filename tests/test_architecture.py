@@ -146,7 +146,7 @@ TABLES = {
     "image_cache.db.catalog_schema": 800,
     "image_cache.errors": 450,
     "image_cache.models": 420,
-    "image_cache.services": 380,
+    "image_cache.services": 400,
 }  # tables that grow with their entries
 
 
