@@ -8,7 +8,7 @@ from collections.abc import Callable
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import DatabaseError
 from image_cache.engine.pool import PeriodicJob
-from image_cache.maintenance.actions.table import Action, ActionFilter, ActionTable
+from image_cache.maintenance.actions.table import ActionFilter, ActionTable, LoggedAction
 from image_cache.text import cut
 
 logger = logging.getLogger(__name__)
@@ -46,13 +46,15 @@ class ActionLog:
         if kind not in KINDS:
             raise ValueError(f"unknown kind of action {kind!r}")
         now = self._clock()
-        action = Action(now, kind, cut(who, MAX_CHARS), cut(what, MAX_CHARS), cut(place, MAX_CHARS), cut(address, MAX_CHARS))
+        action = LoggedAction(
+            now, kind, cut(who, MAX_CHARS), cut(what, MAX_CHARS), cut(place, MAX_CHARS), cut(address, MAX_CHARS)
+        )
         try:
             self._rows.add(action, now - MERGE_S if is_merged else None)
         except DatabaseError as error:
             logger.warning("action not logged reason=%s", error)
 
-    def find(self, chosen: ActionFilter, limit: int, offset: int = 0) -> list[Action]:
+    def find(self, chosen: ActionFilter, limit: int, offset: int = 0) -> list[LoggedAction]:
         """Return lines, newest first. Raises `DatabaseError`."""
         return self._rows.find(chosen, limit, offset)
 

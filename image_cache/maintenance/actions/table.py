@@ -7,7 +7,7 @@ from image_cache.db.catalog import CatalogDatabase
 
 
 @dataclass(frozen=True, slots=True)
-class Action:
+class LoggedAction:
     """One line: `who` did `what` (a verb in the past) to `place`, from `address`. `count`: so often within a quarter of an hour."""
 
     at: float
@@ -35,7 +35,7 @@ class ActionTable:
     def __init__(self, catalog: CatalogDatabase) -> None:
         self._db = catalog
 
-    def add(self, action: Action, merge_since: float | None = None) -> None:
+    def add(self, action: LoggedAction, merge_since: float | None = None) -> None:
         """Add a line, or count the same one once more if the last was after `merge_since`.
 
         A power cut may lose it: the log waits for no disk.
@@ -52,7 +52,7 @@ class ActionTable:
                     return
             conn.execute("INSERT INTO actions (at, kind, who, what, place, address) VALUES (?, ?, ?, ?, ?, ?)", values)
 
-    def find(self, chosen: ActionFilter, limit: int, offset: int = 0) -> list[Action]:
+    def find(self, chosen: ActionFilter, limit: int, offset: int = 0) -> list[LoggedAction]:
         """Return the lines that match, newest first."""
         return list(self._select(chosen, limit, offset))
 
@@ -83,12 +83,12 @@ class ActionTable:
                     (shorten(str(row[0])), before, row[0]),
                 )
 
-    def _select(self, chosen: ActionFilter, limit: int, offset: int) -> Iterator[Action]:
+    def _select(self, chosen: ActionFilter, limit: int, offset: int) -> Iterator[LoggedAction]:
         where, values = _where(chosen)
         columns = "at, kind, who, what, place, address, count"
         order = "ORDER BY at DESC, id DESC LIMIT ? OFFSET ?"
         for row in self._db.rows(f"SELECT {columns} FROM actions WHERE {where} {order}", (*values, limit, offset)):
-            yield Action(**dict(row))
+            yield LoggedAction(**dict(row))
 
 
 def _where(chosen: ActionFilter) -> tuple[str, tuple[object, ...]]:

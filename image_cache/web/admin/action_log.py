@@ -9,7 +9,7 @@ from flask import Blueprint, Response, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.maintenance.actions.log import KEPT_DAYS, KINDS, SHORT_DAYS
-from image_cache.maintenance.actions.table import Action, ActionFilter
+from image_cache.maintenance.actions.table import ActionFilter, LoggedAction
 from image_cache.tables.csv import guarded
 from image_cache.units import whole_number
 from image_cache.web.access import Role, declare_access
@@ -77,6 +77,6 @@ def _filter() -> ActionFilter:
     return ActionFilter(asked["who"], asked["kind"], services().actions.since(int(asked["days"])), asked["q"])
 
 
-def _place(one: Action) -> str:
+def _place(one: LoggedAction) -> str:
     times = f"{one.count:,} attempts" if one.count > 1 else ""
     return ", ".join(part for part in (one.place, times) if part)

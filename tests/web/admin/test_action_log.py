@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from image_cache.maintenance.actions.log import shortened
-from image_cache.maintenance.actions.table import Action, ActionFilter
+from image_cache.maintenance.actions.table import ActionFilter, LoggedAction
 from tests.support.clock import FakeClock
 from tests.support.inside import LAN, NAME, PASSWORD, Inside, form_token
 from tests.support.origin import jpeg
@@ -30,7 +30,7 @@ def inside(tmp_path: Path, clock: FakeClock) -> Iterator[Inside]:
         yield running
 
 
-def lines(inside: Inside) -> list[Action]:
+def lines(inside: Inside) -> list[LoggedAction]:
     return inside.services.actions.find(ActionFilter(), 1000)
 
 
