@@ -17,7 +17,7 @@ class CacheFigures:
     """One cache. Sizes and counts are of all processes, at most a minute old. `given_up` is not retried automatically.
 
     `entries` are rendered sizes of covers and stream images, or files. `waiting` stream images are those of the running service:
-    elsewhere no one knows them, and there are none. `memory_bytes` is that of the responding process; None where there is no tier.
+    elsewhere no one knows them, and there are none. `memory_bytes` is that of the responding process; None where there is no tier, and outside the service.
     """
 
     name: str
@@ -71,8 +71,9 @@ def _covers(vault: ReadonlyVault) -> CacheFigures:
         waiting=stats.queued,
         running=stats.running,
         given_up=vault.covers().given_up,
-        memory_bytes=stats.memory_used_bytes,
-        memory_budget_bytes=stats.memory_budget_bytes,
+        # Outside the service this process has a memory tier of its own, which is empty.
+        memory_bytes=stats.memory_used_bytes if vault.stream_cache else None,
+        memory_budget_bytes=stats.memory_budget_bytes if vault.stream_cache else None,
     )
 
 
