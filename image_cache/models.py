@@ -210,7 +210,8 @@ class Stream:
     """A stream of images. `slug` is its name in URLs and on disk, and never changes.
 
     `visibility` is the default of new images; a public stream is listed even while empty. One without `owner_id` (created by a
-    script) belongs to the operators.
+    script) belongs to the operators. `event_date` is an ISO date or other words; `cover_id` the image that stands for the stream;
+    `shows_taken`: others than its editors see when an image was taken.
     """
 
     id: int
@@ -221,6 +222,9 @@ class Stream:
     owner_id: int | None = None
     owner_name: str = ""
     created_at: float = 0.0
+    event_date: str = ""
+    cover_id: str = ""
+    shows_taken: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +232,8 @@ class StreamImage:
     """One uploaded image. The names of the fields are documented for scripts.
 
     `file_path` (the original) and `thumbnail_path` are relative to the folders of originals and of the image cache;
-    `dimensions` are (width, height) after orientation; `created_at` and `last_accessed` are ISO 8601 in UTC.
+    `dimensions` are (width, height) after orientation; `created_at` and `last_accessed` are ISO 8601 in UTC, `taken_at` by the
+    clock of the camera.
     """
 
     image_id: str
@@ -250,11 +255,24 @@ class StreamImage:
     average: str | None = None
     number: int = 0
     is_animated: bool = False  # known at its upload only
+    taken_at: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SharedImages:
+    """What a link shows: what subscribers of a stream see, or of its images only `image_ids`, the private ones of them in `private_ids`."""
+
+    stream_id: int
+    image_ids: frozenset[str] | None = None
+    private_ids: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """The viewer of a page, from the catalogue only: the account of the session, and the streams it owns, co-owns or follows."""
+    """The viewer of a page, from the catalogue only: the account of the session, and the streams it owns, co-owns or follows.
+
+    `shared`: the visitor of a link, who has no account and sees what it shows, nothing else.
+    """
 
     account_id: int | None = None
     name: str = ""
@@ -262,6 +280,7 @@ class Viewer:
     owns: frozenset[int] = frozenset()
     co_owns: frozenset[int] = frozenset()
     follows: frozenset[int] = frozenset()
+    shared: SharedImages | None = None
 
 
 ANONYMOUS = Viewer()

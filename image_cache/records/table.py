@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
 from image_cache.db.catalog import CatalogDatabase, gone_changed
 from image_cache.db.database import Connection, Row
@@ -80,6 +81,16 @@ class AlbumTable:
         rows = self.db.rows("SELECT name, value FROM revisions WHERE name IN ('albums', 'plays', 'ratings', 'views', 'values')")
         return Revisions(**{row["name"]: int(row["value"]) for row in rows})
 
+    def as_known(self, conn: Connection, album_id: int) -> Album | None:
+        """Return an album as its source knows it, in the transaction of the caller."""
+        found = self.stored(conn, album_id)
+        return as_source(found) if found else None
+
+    def stored(self, conn: Connection, album_id: int) -> Album | None:
+        """Return an album as it is stored, in the transaction of the caller: `rating` is that of the source."""
+        row = conn.execute(f"SELECT {album_columns(own=False)} FROM albums WHERE id = ?", (album_id,)).fetchone()
+        return album_from(row) if row else None
+
     def order(self, sort: str, *, is_reversed: bool = False) -> Iterator[tuple[int, str | int | None]]:
         """Yield every album id in order, each with its group token."""
         by, back, token = SORTS[sort]
@@ -150,11 +161,16 @@ class AlbumTable:
             last = rows[-1]["id"]
 
     def cover_urls(self) -> Iterator[str]:
-        """Yield the URL of every cover that is shown, by album id, in chunks."""
+        """Yield the URL of every cover that is shown, by album id, then those of further images; in chunks."""
         last = 0
         sql = "SELECT id, picture FROM albums WHERE id > ? AND picture IS NOT NULL ORDER BY id LIMIT ?"
         while rows := self.db.rows(sql, (last, IDS_A_STATEMENT)):
             yield from (row["picture"] for row in rows)
+            last = rows[-1]["id"]
+        last = 0
+        sql = "SELECT id, address FROM record_images WHERE id > ? ORDER BY id LIMIT ?"
+        while rows := self.db.rows(sql, (last, IDS_A_STATEMENT)):
+            yield from (row["address"] for row in rows)
             last = rows[-1]["id"]
 
     def sources_of_covers(self) -> Iterator[tuple[int, str]]:
@@ -173,7 +189,7 @@ class AlbumTable:
         sql = "SELECT year / 10 * 10 AS decade, count(*) AS n FROM albums WHERE year IS NOT NULL GROUP BY decade ORDER BY decade"
         return [(row["decade"], row["n"]) for row in self.db.rows(sql)]
 
-    def insert(self, conn: Connection, album: Album, *, is_found_later: bool = False) -> int:
+    def insert(self, conn: Connection, album: Album, *, is_found_later: bool = False, import_id: int | None = None) -> int:
         """Insert an album; its `id` is ignored, the new one is returned. What was wanted becomes bought, and its notes the record's.
 
         `is_found_later`: the caller adds it to the index of the search with others, by `SearchIndexTable.catch_up`.
@@ -181,7 +197,9 @@ class AlbumTable:
         wanted = self.wants.fulfilled(conn, album)
         if wanted and not album.own_notes:
             album = replace(album, own_notes="\n".join(filter(None, (want.all_notes for want in wanted))))
-        values = _values(album)
+        values = column_values(album)
+        if import_id is not None:
+            values["import_id"] = import_id
         marks = ",".join("?" * len(values))
         sql = f"INSERT INTO albums ({','.join(values)}) VALUES ({marks}) RETURNING id"
         album_id = int(conn.execute(sql, tuple(values.values())).fetchone()["id"])
@@ -205,8 +223,8 @@ class AlbumTable:
 
     def write_own(self, conn: Connection, before: Album, after: Album) -> None:
         """Write what a person changed, from `before` to `after`, as they are stored."""
-        old = _values(before)
-        changed = {name: value for name, value in _values(after).items() if value != old[name]}
+        old = column_values(before)
+        changed = {name: value for name, value in column_values(after).items() if value != old[name]}
         if not changed:
             return
         names = ", ".join(f"{name} = ?" for name in changed)
@@ -276,7 +294,7 @@ def _tuple(text: str) -> tuple[str, ...]:
     return () if text == "[]" else tuple(json.loads(text))
 
 
-def _values(album: Album) -> dict[str, object]:
+def column_values(album: Album) -> dict[str, object]:
     """Return the columns that an import may write: the owner's rating and cover are not among them."""
     return {
         "source": album.source,
@@ -313,6 +331,13 @@ def _values(album: Album) -> dict[str, object]:
         "price": album.price,
         "bought": album.bought,
     }
+
+
+def from_column(name: str, value: Any) -> Any:
+    """Return the value of a field of Album from that of its column."""
+    if name == "tracks":
+        return tuple(Track(*track) for track in json.loads(value))
+    return _tuple(value) if name in ("genres", "styles", "formats") else value
 
 
 def _json(values: Iterable[object]) -> str:

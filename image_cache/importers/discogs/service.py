@@ -12,7 +12,7 @@ from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import DatabaseError
 from image_cache.errors import FieldRejected
 from image_cache.importers.discogs.client import AWAY
-from image_cache.importers.discogs.connection import DiscogsConnection, looks_like_token
+from image_cache.importers.discogs.connection import DiscogsConnection
 from image_cache.importers.discogs.details import DetailsFetcher
 from image_cache.importers.discogs.parse import SOURCE
 from image_cache.importers.discogs.sync import CollectionSync
@@ -20,6 +20,7 @@ from image_cache.importers.discogs.table import SyncTable
 from image_cache.importers.discogs.tracklists import TracklistFetcher
 from image_cache.importers.discogs.values import ValueFetcher
 from image_cache.models import Album, TaskState
+from image_cache.net.token_file import looks_like_token
 from image_cache.records.library import Library
 from image_cache.records.table import AlbumTable
 from image_cache.records.values.table import ValuesTable

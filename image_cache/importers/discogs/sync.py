@@ -78,6 +78,7 @@ class CollectionSync:
         self._library = library
         self._covers = covers
         self._previous = previous
+        self._batch = library.batch("Discogs synced", task.id)
 
     def run(self) -> Mapping[str, Any]:
         position = self._begin()
@@ -157,7 +158,7 @@ class CollectionSync:
             self._states.write(conn, SOURCE, items=page.items)
             self._save(conn, after)
 
-        self._library.sync_rows(rows, failing=failing, also=also)
+        self._library.sync_rows(rows, failing=failing, also=also, batch=self._batch)
         self._covers.register(urls)
         self._covers.retry_with_url(failing)
         return after
@@ -168,7 +169,7 @@ class CollectionSync:
 
     def _finish(self, position: SyncPosition, before_at: float | None) -> Mapping[str, Any]:
         now = float(int(self._task.clock()))
-        counts = {name: position.counts.get(name, 0) for name in ("new", "changed", "same", "rejected", "lossy")}
+        counts = {name: position.counts.get(name, 0) for name in ("new", "changed", "same", "rejected", "lossy", "hidden")}
         with self._rows.db.write() as conn:
             is_sure = position.items > 0 and position.is_steady
             gone = self._rows.mark_gone(conn, SOURCE, now, before_at) if is_sure else 0
@@ -230,5 +231,6 @@ def _outcome_message(position: SyncPosition, counts: Mapping[str, int], gone: in
     parts = [f"{counts['new']:,} new", f"{counts['changed']:,} updated", f"{counts['same']:,} unchanged"]
     parts += [f"{gone:,} no longer at Discogs"] if gone else []
     parts += [f"{counts['rejected']:,} rejected"] if counts["rejected"] else []
+    parts += [f"{counts['hidden']:,} hidden"] if counts["hidden"] else []
     lossy = f"; {counts['lossy']:,} with a shortened text" if counts["lossy"] else ""
     return f"{position.items:,} {'record' if position.items == 1 else 'records'} read: {', '.join(parts)}{lossy}.{wants}"

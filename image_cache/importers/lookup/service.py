@@ -142,6 +142,7 @@ class RecordLookup:
         before = self.known(candidate)
         if before is not None:
             return before.id, False
+        self._library.hidden.show_identity(candidate.source, candidate.id)
         self._library.import_rows([_row(candidate)])
         made = self.known(candidate)
         if made is None:  # removed at this very moment

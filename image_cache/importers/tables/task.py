@@ -63,9 +63,12 @@ class TableTasks:
         is_from_folder = task.wanted.get("origin") == "folder"
         try:
             saving = self._saving(task)
+            batch = self._library.batch(f"{task.wanted['name']} imported", task.id)
             report = self._run(
                 task,
-                lambda table, progress: self._library.import_rows(table, progress=progress, save=saving(table), resume=resume),
+                lambda table, progress: self._library.import_rows(
+                    table, progress=progress, save=saving(table), resume=resume, batch=batch
+                ),
             )
             self._covers.register(self._library.cover_urls())
         except TaskStopped:  # continues after the next start
@@ -102,7 +105,7 @@ class TableTasks:
     def _saving(self, task: Task) -> Callable[[Table], Callable[[Connection, ImportReport], None]]:
         def of(table: Table) -> Callable[[Connection, ImportReport], None]:
             def save(conn: Connection, report: ImportReport) -> None:
-                position = {name: getattr(report, name) for name in ("read", "new", "changed", "same")}
+                position = {name: getattr(report, name) for name in ("read", "new", "changed", "same", "hidden")}
                 task.save(
                     conn, position, report.read, _total(table, report.read), f"{task.wanted['name']}: {report.read:,} rows read"
                 )
@@ -119,7 +122,13 @@ def _total(table: Table, read: int) -> int | None:
 
 def summary(report: ImportReport) -> str:
     """Return the counts as a sentence."""
-    counts = ((report.new, "new"), (report.changed, "changed"), (report.same, "unchanged"), (report.rejected_count, "rejected"))
+    counts = (
+        (report.new, "new"),
+        (report.changed, "changed"),
+        (report.same, "unchanged"),
+        (report.rejected_count, "rejected"),
+        (report.hidden, "hidden"),
+    )
     parts = ", ".join(f"{count:,} {word}" for count, word in counts if count or word == "new")
     lossy = f"; {report.lossy:,} with a value that was shortened, guessed or skipped" if report.lossy else ""
     return f"{report.read:,} {'row' if report.read == 1 else 'rows'} read: {parts}{lossy}"

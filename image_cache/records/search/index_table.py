@@ -40,6 +40,12 @@ class SearchIndexTable:
             self._add(conn, self._albums(conn, "id = ?", (album_id,)))
             conn.execute("UPDATE search_index SET rules = ?, upto = ?", (RULES, album_id))
 
+    def put_back(self, conn: Connection, album_id: int) -> None:
+        """Add a record whose id is older than the last one in the index; a later one is added with the others."""
+        upto = self._upto(conn)
+        if upto is not None and album_id <= upto:
+            self._add(conn, self._albums(conn, "id = ?", (album_id,)))
+
     def remove(self, conn: Connection, album_ids: Sequence[int]) -> None:
         """Remove records, before they are deleted."""
         upto = self._upto(conn)

@@ -132,6 +132,7 @@ def _form_page(record: Album | None, typed: Mapping[str, str], outcome: EditOutc
         "own": editor.own(record) if record else {},
         "source": SOURCE_NAMES.get(record.source, record.source) if record else "",
         "changes": editor.changes(record.id) if record else (),
+        "merges": services().library.batches.merger.merges(record.id) if record else (),
         "labels": FIELDS,
         "wrong": wrong,
         "clashes": clashes,

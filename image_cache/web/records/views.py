@@ -10,11 +10,12 @@ from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.errors import UnknownPage
+from image_cache.importers.artwork.record_images import KINDS
 from image_cache.models import Album
 from image_cache.records.filters.saved_views import SavedView
 from image_cache.records.highlight import in_tracks
 from image_cache.records.pages import WallPage
-from image_cache.records.playing.sides import sides
+from image_cache.records.playing.sides import carrier_of, sides
 from image_cache.records.search.question import read_question
 from image_cache.records.search.where import TRACK, where_hit
 from image_cache.web.access import Role, declare_access
@@ -32,6 +33,7 @@ from image_cache.web.records.filters import choices, named_walls
 from image_cache.web.records.first_run import readiness_checks
 from image_cache.web.records.moods import keep_mood, mood_query, read_mood, reason_sentence, spin_path
 from image_cache.web.records.page_tags import revalidated
+from image_cache.web.records.select_page import select_page
 from image_cache.web.records.wants import shown_wants
 from image_cache.web.responses import FOREVER, page_response
 from image_cache.web.template_helpers import know_covers
@@ -51,6 +53,8 @@ TINT = re.compile(r"([0-9]{3})-([0-9]{2})")
 def grid() -> AnyResponse:
     """Show a page of the wall; the result of a search if there is something to search for."""
     address = wall.read_wall(request.args, request.cookies.get("density"))
+    if "select" in request.args and is_member():
+        return select_page(address, _wall_page(address))
     if address.query.text:
         return _search_results(address)
     shown = _wall_page(address)
@@ -97,15 +101,19 @@ def album(album_id: int) -> AnyResponse:
 def show_record(record: Album, **other: object) -> AnyResponse:
     """Return the page of a record. `other` goes to the template, such as a rejected text."""
     shown = services().pages.record(record, each=NEIGHBOURS, near=NEAR_IN_COLOUR)
-    know_covers(shown.covers)
     shelf, index, cover = shown.shelf, shown.index, shown.covers[record.picture]
     mood = read_mood(request.args)
     is_picked = "spun" in request.args
+    images = services().record_images.of(record.id)
+    looks = services().covers.for_page([one.address for one in images]) if images else {}
+    know_covers({**shown.covers, **looks})
     values = {
         "album": for_viewer(record),
+        "images": [(KINDS[one.kind], looks[one.address]) for one in images],
         "cover": cover,
         "tint": album_view.tint_name(cover),
         "sides": sides(record.tracks),
+        "carrier": carrier_of(record.formats),
         "facts": album_view.facts(record),
         "artist_path": album_view.wall_path("artist", record.artist),
         "shelf": album_view.spines(shelf, shown.covers, record),
@@ -118,6 +126,7 @@ def show_record(record: Album, **other: object) -> AnyResponse:
         "is_writing": "notes" in request.args and is_member(),
         "notes_are_public": services().settings.PUBLIC_NOTES,
         "done": request.args.get("done", ""),
+        "crates": services().crates.of_record(record.id) if is_member() else (),
         "details_coming": shown.has_details_queued,
     }
     return page_response(render_template("records/album_detail.html", **values | other))

@@ -3,7 +3,7 @@
 import string
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 from markupsafe import Markup, escape
 from werkzeug.datastructures import MultiDict
@@ -39,6 +39,7 @@ MORE_SORTS = {
 DENSITIES = {"s": "Small covers", "m": "Medium covers", "l": "Large covers"}
 LETTERS = ("#", *string.ascii_uppercase)
 MAX_BLINKING = 3  # covers at a time: as many as downloads run
+MAX_QUERY_CHARS = 2000  # of an address that a form carries
 MAX_TEXT_CHARS = 200  # of a search that are used
 MESSAGES = {"waiting": "cover loading", "working": "cover loading", "ready": ""}  # by the state of the cover
 
@@ -78,6 +79,11 @@ class WallAddress:
         } | changes
         query = {name: value for name, value in values.items() if value not in (None, "") and (name, value) not in _PLAIN}
         return self.path + (f"?{urlencode(query)}" if query else "")
+
+    @property
+    def query_string(self) -> str:
+        """The query of its URL, without the page."""
+        return self.url(page=1).partition("?")[2]
 
     def bare_url(self) -> str:
         """Return the URL of this wall without its filters."""
@@ -146,6 +152,11 @@ def read_wall(args: MultiDict[str, str], density: str | None, path: str = "/") -
     return WallAddress(query, page, chosen if chosen in DENSITIES else "m", path)
 
 
+def wall_of(query: str) -> WallAddress:
+    """Return the wall of the query of an address, checked as that of a page is."""
+    return read_wall(MultiDict(parse_qsl(query[:MAX_QUERY_CHARS])), None)
+
+
 @dataclass(frozen=True, slots=True)
 class Tile:
     """One record on the wall. `tab` is set on the first of its group; it `blinks` while its cover is being fetched.
@@ -197,6 +208,14 @@ class Tile:
             "</span></a></li>",
         )
         return Markup("".join(parts))  # noqa: S704  every text in them is escaped
+
+    def option(self, sizes: str, clear: str, *, is_selected: bool) -> Markup:
+        """Return the list item with a box over it that selects the record."""
+        box = (
+            f'<label class="choice"><input type="checkbox" form="selection" name="id" value="{self.album.id}"'
+            f' aria-labelledby="r{self.album.id}"{" checked" if is_selected else ""}><span aria-hidden="true"></span></label></li>'
+        )
+        return Markup(str(self.item(sizes, clear)).removesuffix("</li>") + box)  # noqa: S704  numbers only are added
 
 
 def tiles(

@@ -11,9 +11,9 @@ import pytest
 from image_cache.bootstrap import ensure_directories
 from image_cache.config import Settings
 from image_cache.errors import FieldRejected
-from image_cache.importers.discogs.connection import TokenFile
 from image_cache.importers.discogs.service import DETAILS, SYNC, TEST
 from image_cache.models import Album, TaskState
+from image_cache.net.token_file import TokenFile
 from image_cache.records.table import AlbumTable
 from image_cache.services import Services, open_services
 from tests.support.clock import FakeClock
