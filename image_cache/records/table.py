@@ -26,27 +26,9 @@ _COLUMNS = (
     " plays, last_played_at, instance_id, barcode, mbid, own_notes, own_cover, found_cover, refused_cover, seen_at, gone_at, detailed_at,"
     " source_values, shelf, price, bought, value, value_from, valued_at"
 )
-
-
 # What the search looks at.
-_TEXTS = {
-    *(
-        "title",
-        "artist",
-        "label",
-        "catno",
-        "year",
-        "genres",
-        "styles",
-        "formats",
-        "barcode",
-        "source_id",
-        "tracks",
-        "notes",
-        "own_notes",
-        "shelf",
-    )
-}
+_TEXTS = {"title", "artist", "label", "catno", "year", "genres", "styles", "formats", "barcode", "source_id", "tracks", "shelf"}
+_TEXTS |= {"notes", "own_notes"}
 _FIELDS = list(Album.__dataclass_fields__)
 _LISTS, _TRACKS = [_FIELDS.index(name) for name in ("genres", "styles", "formats")], _FIELDS.index("tracks")
 
