@@ -32,7 +32,6 @@ from image_cache.importers.demo import DemoImporter
 from image_cache.importers.demo_vault import DemoVault
 from image_cache.importers.discogs.connection import DiscogsConnection
 from image_cache.importers.discogs.service import DiscogsService
-from image_cache.importers.lookup.having import HavingReader
 from image_cache.importers.lookup.service import RecordLookup
 from image_cache.importers.music.images import MusicImages
 from image_cache.importers.music.service import MusicService
@@ -110,7 +109,6 @@ class Services:
     music: MusicService
     artwork: ArtworkService
     lookup: RecordLookup
-    having: HavingReader
     scrub: Scrub
     nightly: Nightly
     vault: ReadonlyVault  # the same databases, for those who only look; closed with them
@@ -297,7 +295,6 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
         lookup=RecordLookup(
             settings, catalog, parts.decoder, library=library, fetcher=parts.fetcher, discogs=connection, tasks=tasks, clock=clock
         ),
-        having=HavingReader(catalog, library),
         scrub=scrub,
         nightly=nightly,
         vault=_readonly(settings=settings, catalog=catalog, covers=covers, limits=limits, streams=streams, files=files),
