@@ -79,10 +79,10 @@ def test_all_that_match_are_edited_from_a_small_page_and_undone(inside: Inside) 
     assert 'placeholder="75 values"' in shown
     assert 'name="genres" value="Jazz"' in shown
     assert len(shown) < 20_000
-    answer = post(client, form, genres="Jazz", was_genres="Jazz", label="Penstock", was_label="")
+    answer = post(client, form, genres="Jazz", was_genres="Jazz", label="Penstock", was_label="", shelf="B1", was_shelf="")
     done = client.get(answer.location).text
-    assert "75 records edited: label." in done
-    assert sum(album.label == "Penstock" for album in inside.services.library.albums()) == 75
+    assert "75 records edited: label and shelf." in done
+    assert sum((album.label, album.shelf) == ("Penstock", "B1") for album in inside.services.library.albums()) == 75
     assert post(client, f"{answer.location}/undo").status_code == 303
     assert "75 records as before." in client.get(answer.location).text
     assert not any(album.label == "Penstock" for album in inside.services.library.albums())
