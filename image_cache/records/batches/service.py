@@ -12,7 +12,7 @@ from image_cache.records.batches.merging import RecordMerger
 from image_cache.records.batches.removed_table import RemovedTable
 from image_cache.records.batches.table import AT_A_TIME, BatchTable, RecordBatch
 from image_cache.records.editing.own_values import FIELDS, source_values
-from image_cache.records.removal import RecordRemoval
+from image_cache.records.removal import GoneRecords, RecordRemoval, Removed
 from image_cache.records.table import AlbumTable
 from image_cache.units import counted
 
@@ -86,6 +86,15 @@ class Batches:
         if len(removed) == 1 and not words:
             batch = self._say(batch_id, f"Removed: {_cut(removed[0].artist)}, {_cut(removed[0].title)}.")
         return batch
+
+    def remove_gone(self, only: GoneRecords, account_id: int | None = None) -> list[Removed]:
+        """Remove the records that are gone from their source so that they can be put back; see `RecordRemoval.remove_gone`."""
+        batch_id = self._begin("remove", "Removing.", account_id)
+        try:
+            return self._removal.remove_gone(only, batch_id=batch_id)
+        finally:
+            found = self.removed.count(batch_id)
+            self._say(batch_id, f"{counted(found, 'record')} removed that were missing at their source.", found)
 
     def undo(self, batch_id: int, account_id: int | None = None) -> RecordBatch:
         """Undo a batch; return it with what came of that. Raises `FieldRejected` if it cannot be undone."""

@@ -65,7 +65,7 @@ class BatchTable:
 
     def recent(self, count: int) -> list[RecordBatch]:
         """Return the newest batches that are no imports, the newest first."""
-        rows = self.db.rows(f"{_BATCHES} WHERE b.kind <> 'import' ORDER BY b.id DESC LIMIT ?", (count,))
+        rows = self.db.rows(f"{_BATCHES} WHERE b.kind <> 'import' AND changed > 0 ORDER BY b.id DESC LIMIT ?", (count,))
         return [RecordBatch(*row) for row in rows]
 
     def say(self, conn: Connection, batch_id: int, words: str) -> None:
