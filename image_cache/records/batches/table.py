@@ -80,6 +80,9 @@ class BatchTable:
                 (min(ids), max(ids), batch_id),
             )
 
+    def set_changed(self, conn: Connection, batch_id: int, changed: int) -> None:
+        conn.execute("UPDATE batches SET changed = ? WHERE id = ?", (changed, batch_id))
+
     def end(self, conn: Connection, batch_id: int, now: float, outcome: str) -> None:
         """Mark a batch as undone."""
         conn.execute("UPDATE batches SET undone_at = ?, outcome = ? WHERE id = ?", (now, outcome, batch_id))
@@ -142,7 +145,7 @@ class BatchTable:
 
 
 _TOUCHED = (
-    "(is_touched OR coalesce(last_played_at, 0) > ? OR EXISTS (SELECT 1 FROM crate_records WHERE album_id = albums.id)"
+    "(is_touched OR own_rating IS NOT NULL OR own_cover IS NOT NULL OR source_values <> '' OR coalesce(last_played_at, 0) > ? OR EXISTS (SELECT 1 FROM crate_records WHERE album_id = albums.id)"
     " OR EXISTS (SELECT 1 FROM record_images WHERE album_id = albums.id)"
     " OR EXISTS (SELECT 1 FROM record_changes WHERE album_id = albums.id))"
 )
