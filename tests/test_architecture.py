@@ -146,6 +146,7 @@ TABLES = {
     "image_cache.db.catalog_schema": 600,
     "image_cache.errors": 450,
     "image_cache.models": 420,
+    "image_cache.services": 400,
 }  # tables that grow with their entries
 
 

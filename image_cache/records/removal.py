@@ -15,9 +15,10 @@ from image_cache.db.database import Connection, DatabaseError, OperationalError,
 from image_cache.errors import StorageError
 from image_cache.models import Album
 from image_cache.records.batches.removed_table import HAS_IMAGES, OWN, RemovedTable
+from image_cache.records.columns import album_columns, album_from
 from image_cache.records.orders.appearance_table import RecordAppearanceTable
 from image_cache.records.search.index_table import SearchIndexTable
-from image_cache.records.table import AlbumTable, album_columns, album_from
+from image_cache.records.table import AlbumTable
 from image_cache.units import counted
 
 logger = logging.getLogger(__name__)

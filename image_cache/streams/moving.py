@@ -9,7 +9,7 @@ from dataclasses import replace
 from image_cache.errors import CacheError, DuplicateImage, NotVisible, QuotaExceeded, StorageError
 from image_cache.models import Stream, StreamImage
 from image_cache.streams.images import StreamImages
-from image_cache.streams.selection_table import SelectionTable
+from image_cache.streams.selection_table import ImageChangeTable
 from image_cache.streams.table import StreamTable
 from image_cache.streams.uploads import Upload, Uploads
 
@@ -23,7 +23,7 @@ class StreamMoving:
         self, rows: StreamTable, images: StreamImages, uploads: Uploads, *, clock: Callable[[], float] = time.time
     ) -> None:
         self._rows = rows
-        self._moved = SelectionTable(rows.db)
+        self._moved = ImageChangeTable(rows.db)
         self._images = images
         self._uploads = uploads
         self._clock = clock

@@ -194,7 +194,7 @@ def overlay(disk: Path, base: Path) -> Path:
 
 
 class Watch:
-    """Counts what a thread does until `stop`: somebody who browses, somebody who uploads."""
+    """Counts what a thread does until `stop`: someone who browses, someone who uploads."""
 
     def __init__(self, work: Any) -> None:
         self._stopping = threading.Event()

@@ -9,8 +9,8 @@ from werkzeug.wrappers import Response as AnyResponse
 from image_cache.errors import FieldRejected
 from image_cache.records.batches.edit import EDITABLE, FieldEdit
 from image_cache.records.batches.selection_table import Selection
+from image_cache.records.columns import from_column
 from image_cache.records.editing.own_values import FIELDS, LISTS, text_of_value
-from image_cache.records.table import from_column
 from image_cache.tables.write import table_text
 from image_cache.units import whole_number
 from image_cache.web.access import Role, declare_access
