@@ -44,6 +44,7 @@ from image_cache.maintenance.memory import memory_job
 from image_cache.maintenance.readonly_vault import ReadonlyVault
 from image_cache.maintenance.scrub import Nightly, Scrub, activity
 from image_cache.records.batches.selection_table import SelectionTable
+from image_cache.records.batches.tasks import BatchTasks
 from image_cache.records.crates.table import CrateTable
 from image_cache.records.editing.editor import RecordEditor
 from image_cache.records.library import Library
@@ -87,6 +88,7 @@ class Services:
     record_images: RecordImages
     removal: RecordRemoval
     selections: SelectionTable
+    batch_tasks: BatchTasks
     crates: CrateTable
     accounts: Accounts
     household: Household
@@ -213,6 +215,7 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
 
     tasks = TaskRunner(catalog, settings.state_dir, clock=clock)
     indexer = SearchIndexer(catalog, tasks)
+    selections = SelectionTable(catalog)
     scrobbling = Scrobbling(settings, catalog, library=library, tasks=tasks, clock=clock)
     tables = TableService(settings, library, covers, tasks)
     demo = DemoImporter(library, covers, tasks)
@@ -266,7 +269,8 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
         scrobbling=scrobbling,
         editor=RecordEditor(catalog, clock=clock),
         removal=library.removal,
-        selections=SelectionTable(catalog),
+        selections=selections,
+        batch_tasks=BatchTasks(library.batches, selections, tasks),
         crates=CrateTable(catalog),
         cover_editor=artwork.editor,
         record_images=artwork.images,
