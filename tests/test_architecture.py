@@ -48,7 +48,7 @@ HOMES = {
     "prometheus_client": {"image_cache.web.admin.prometheus"},
     "nibabel": {"image_cache.imaging.volume_worker"},
     "zxingcpp": {"image_cache.imaging.barcode"},
-    "segno": {"image_cache.web.accounts.qr"},
+    "segno": {"image_cache.web.qr"},
     "numpy": {"image_cache.imaging.volume_worker"},
 }
 

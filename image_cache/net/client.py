@@ -159,7 +159,8 @@ class HttpClient:
         url: str,
         *,
         headers: Mapping[str, str] | None = None,
-        accepted: frozenset[int] = frozenset({200}),
+        body: bytes | None = None,
+        accepted: frozenset[int] | None = frozenset({200}),
         max_bytes: int | None = None,
         deadline_s: float | None = None,
         min_speed: MinimumSpeed | None = None,
@@ -171,15 +172,17 @@ class HttpClient:
         The limits apply until the block ends; then the connection is closed, unless the body was read to its end. With
         `min_speed` the total time is not limited while the body is fast enough. `encodings` are those that the caller can
         decode; nothing is decoded here. With `redirects=0` none is followed, so that secret headers are sent to `url` alone.
+        A `body` makes it a POST, which is sent once; take `redirects=0` with it. With `accepted=None` any status is a response.
         """
         limit_bytes = self._max_bytes if max_bytes is None else max_bytes
         seconds = min_speed.window_s if min_speed is not None else self._deadline_s if deadline_s is None else deadline_s
         with self._watcher.watch(seconds) as deadline:
             if min_speed is not None:
                 deadline.reason = f"too slow (less than {min_speed})"
-            target, response = self._send_following(url, headers or {}, deadline, redirects)
+            target, response = self._send_following(url, headers or {}, deadline, redirects, body)
             try:
-                _check_response(target.url, response, accepted, encodings)
+                if accepted is not None:
+                    _check_response(target.url, response, accepted, encodings)
                 opened = HttpResponse(target.url, response, deadline, limit_bytes, min_speed)
                 if opened.length is not None and opened.length > limit_bytes:
                     raise OriginTooLarge(target.url, limit_bytes, opened.length)
@@ -193,12 +196,12 @@ class HttpClient:
         self._transport.close()
 
     def _send_following(
-        self, url: str, headers: Mapping[str, str], deadline: Deadline, redirects: int
+        self, url: str, headers: Mapping[str, str], deadline: Deadline, redirects: int, body: bytes | None
     ) -> tuple[Target, BaseHTTPResponse]:
         target = self._policy.check(url)
         for _ in range(redirects + 1):
             began = time.monotonic()
-            response = self._send(target, headers, deadline)
+            response = self._send(target, headers, deadline, body)
             shown = target.url.partition("?")[0]  # a query may hold a secret
             logger.debug("fetched url=%s status=%s headers_s=%.3f", shown, response.status, time.monotonic() - began)
             if response.status not in REDIRECTS:
@@ -208,12 +211,12 @@ class HttpClient:
         reason = f"more than {redirects} redirects" if redirects else "unexpected redirect"
         raise OriginError(url, reason, status=response.status)
 
-    def _send(self, target: Target, headers: Mapping[str, str], deadline: Deadline) -> BaseHTTPResponse:
+    def _send(self, target: Target, headers: Mapping[str, str], deadline: Deadline, body: bytes | None) -> BaseHTTPResponse:
         sent = {"User-Agent": self._user_agent, "Accept-Encoding": "identity", **headers}
         token = current_deadline.set(deadline)
         try:
             with _translate_errors(target.url, deadline):
-                response = self._transport.get(target, sent, *self._timeouts)
+                response = self._transport.send(target, sent, *self._timeouts, body)
         finally:
             current_deadline.reset(token)
         if deadline.is_over:  # http.client takes a closed connection for the end of the headers

@@ -2,9 +2,11 @@
 
 import contextlib
 import json
+import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
 from image_cache.db.catalog import CatalogDatabase, gone_changed
 from image_cache.db.database import Connection, Row
@@ -13,6 +15,7 @@ from image_cache.records.editing.own_values import as_source, with_own
 from image_cache.records.orders.sorts import SORTS, by_grade
 from image_cache.records.search.index_table import SearchIndexTable
 from image_cache.records.search.question import storable
+from image_cache.records.wants.table import WantsTable
 
 IDS_A_STATEMENT = 500  # SQLite allows 32,766 parameters; a chunk this size keeps an export's read transaction short
 MAX_ID = 2**63 - 1
@@ -21,7 +24,7 @@ _COLUMNS = (
     "id, source, source_id, title, artist, artist_sort, title_sort, year, genres, styles, formats, label, catno,"
     " coalesce(own_rating, rating) AS rating, media_condition, sleeve_condition, notes, cover_url, tracks, added_at,"
     " plays, last_played_at, instance_id, barcode, mbid, own_notes, own_cover, found_cover, refused_cover, seen_at, gone_at, detailed_at,"
-    " source_values"
+    " source_values, shelf, price, bought, value, value_from, valued_at"
 )
 
 
@@ -41,6 +44,7 @@ _TEXTS = {
         "tracks",
         "notes",
         "own_notes",
+        "shelf",
     )
 }
 _FIELDS = list(Album.__dataclass_fields__)
@@ -50,17 +54,19 @@ _LISTS, _TRACKS = [_FIELDS.index(name) for name in ("genres", "styles", "formats
 @dataclass(frozen=True, slots=True)
 class Revisions:
     """Numbers that only go up. `albums` changes with the order of the albums and with what a filter finds, `plays` with the plays,
-    `ratings` with the ratings, `views` with saved views."""
+    `ratings` with the ratings, `views` with saved views, `values` with what records are worth."""
 
     albums: int = 0
     plays: int = 0
     ratings: int = 0
     views: int = 0
+    values: int = 0
 
     def of(self, *what: str) -> int:
         """Return a number that changes whenever an order or filter with these names, or what is found, may have changed."""
         plays = self.plays if not {"plays", "played"}.isdisjoint(what) else 0
-        return self.albums + plays + (self.ratings if not {"rating", "stars"}.isdisjoint(what) else 0)
+        values = self.values if "value" in what else 0
+        return self.albums + plays + values + (self.ratings if not {"rating", "stars"}.isdisjoint(what) else 0)
 
 
 class AlbumTable:
@@ -69,10 +75,21 @@ class AlbumTable:
     def __init__(self, catalog: CatalogDatabase) -> None:
         self.db = catalog
         self.index = SearchIndexTable(catalog)
+        self.wants = WantsTable(catalog)
 
     def revisions(self) -> Revisions:
-        rows = self.db.rows("SELECT name, value FROM revisions WHERE name IN ('albums', 'plays', 'ratings', 'views')")
+        rows = self.db.rows("SELECT name, value FROM revisions WHERE name IN ('albums', 'plays', 'ratings', 'views', 'values')")
         return Revisions(**{row["name"]: int(row["value"]) for row in rows})
+
+    def as_known(self, conn: Connection, album_id: int) -> Album | None:
+        """Return an album as its source knows it, in the transaction of the caller."""
+        found = self.stored(conn, album_id)
+        return as_source(found) if found else None
+
+    def stored(self, conn: Connection, album_id: int) -> Album | None:
+        """Return an album as it is stored, in the transaction of the caller: `rating` is that of the source."""
+        row = conn.execute(f"SELECT {album_columns(own=False)} FROM albums WHERE id = ?", (album_id,)).fetchone()
+        return album_from(row) if row else None
 
     def order(self, sort: str, *, is_reversed: bool = False) -> Iterator[tuple[int, str | int | None]]:
         """Yield every album id in order, each with its group token."""
@@ -144,11 +161,16 @@ class AlbumTable:
             last = rows[-1]["id"]
 
     def cover_urls(self) -> Iterator[str]:
-        """Yield the URL of every cover that is shown, by album id, in chunks."""
+        """Yield the URL of every cover that is shown, by album id, then those of further images; in chunks."""
         last = 0
         sql = "SELECT id, picture FROM albums WHERE id > ? AND picture IS NOT NULL ORDER BY id LIMIT ?"
         while rows := self.db.rows(sql, (last, IDS_A_STATEMENT)):
             yield from (row["picture"] for row in rows)
+            last = rows[-1]["id"]
+        last = 0
+        sql = "SELECT id, address FROM record_images WHERE id > ? ORDER BY id LIMIT ?"
+        while rows := self.db.rows(sql, (last, IDS_A_STATEMENT)):
+            yield from (row["address"] for row in rows)
             last = rows[-1]["id"]
 
     def sources_of_covers(self) -> Iterator[tuple[int, str]]:
@@ -167,15 +189,22 @@ class AlbumTable:
         sql = "SELECT year / 10 * 10 AS decade, count(*) AS n FROM albums WHERE year IS NOT NULL GROUP BY decade ORDER BY decade"
         return [(row["decade"], row["n"]) for row in self.db.rows(sql)]
 
-    def insert(self, conn: Connection, album: Album, *, is_found_later: bool = False) -> int:
-        """Insert an album; its `id` is ignored, the new one is returned.
+    def insert(self, conn: Connection, album: Album, *, is_found_later: bool = False, import_id: int | None = None) -> int:
+        """Insert an album; its `id` is ignored, the new one is returned. What was wanted becomes bought, and its notes the record's.
 
         `is_found_later`: the caller adds it to the index of the search with others, by `SearchIndexTable.catch_up`.
         """
-        values = _values(album)
+        wanted = self.wants.fulfilled(conn, album)
+        if wanted and not album.own_notes:
+            album = replace(album, own_notes="\n".join(filter(None, (want.all_notes for want in wanted))))
+        values = column_values(album)
+        if import_id is not None:
+            values["import_id"] = import_id
         marks = ",".join("?" * len(values))
         sql = f"INSERT INTO albums ({','.join(values)}) VALUES ({marks}) RETURNING id"
         album_id = int(conn.execute(sql, tuple(values.values())).fetchone()["id"])
+        if wanted:
+            self.wants.mark_bought(conn, wanted, album_id, time.time())
         if not is_found_later:
             self.index.add(conn, album_id)
         return album_id
@@ -194,8 +223,8 @@ class AlbumTable:
 
     def write_own(self, conn: Connection, before: Album, after: Album) -> None:
         """Write what a person changed, from `before` to `after`, as they are stored."""
-        old = _values(before)
-        changed = {name: value for name, value in _values(after).items() if value != old[name]}
+        old = column_values(before)
+        changed = {name: value for name, value in column_values(after).items() if value != old[name]}
         if not changed:
             return
         names = ", ".join(f"{name} = ?" for name in changed)
@@ -265,7 +294,7 @@ def _tuple(text: str) -> tuple[str, ...]:
     return () if text == "[]" else tuple(json.loads(text))
 
 
-def _values(album: Album) -> dict[str, object]:
+def column_values(album: Album) -> dict[str, object]:
     """Return the columns that an import may write: the owner's rating and cover are not among them."""
     return {
         "source": album.source,
@@ -298,7 +327,17 @@ def _values(album: Album) -> dict[str, object]:
         "gone_at": album.gone_at,
         "detailed_at": album.detailed_at,
         "source_values": album.source_values,
+        "shelf": album.shelf,
+        "price": album.price,
+        "bought": album.bought,
     }
+
+
+def from_column(name: str, value: Any) -> Any:
+    """Return the value of a field of Album from that of its column."""
+    if name == "tracks":
+        return tuple(Track(*track) for track in json.loads(value))
+    return _tuple(value) if name in ("genres", "styles", "formats") else value
 
 
 def _json(values: Iterable[object]) -> str:

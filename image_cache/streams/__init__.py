@@ -6,6 +6,7 @@ from image_cache.streams.manager import StreamImageManager
 from image_cache.streams.members import StreamMembers
 from image_cache.streams.queries import StreamCard, StreamQueries, without_edit_rights
 from image_cache.streams.render_queue import RenderJob
+from image_cache.streams.shares import OpenShare, StreamShares
 from image_cache.streams.trash import TRASH_DAYS, BatchResult, StreamTrash
 from image_cache.streams.trash_table import TrashedImage, TrashedStream
 from image_cache.streams.uploads import EXTENSIONS, Upload, UploadLimits, Uploads
@@ -15,6 +16,7 @@ __all__ = [
     "EXTENSIONS",
     "TRASH_DAYS",
     "BatchResult",
+    "OpenShare",
     "RenderJob",
     "StreamCard",
     "StreamImageCache",
@@ -22,6 +24,7 @@ __all__ = [
     "StreamImages",
     "StreamMembers",
     "StreamQueries",
+    "StreamShares",
     "StreamTrash",
     "TrashedImage",
     "TrashedStream",

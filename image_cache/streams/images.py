@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import IO
 
 from image_cache.engine.key import Key
 from image_cache.errors import DecoderFailed, ImageRejected, StorageError
@@ -137,6 +138,10 @@ class StreamImages:
         except StorageError:
             self._offline_until = time.monotonic() + OFFLINE_PAUSE_S
             raise
+
+    def open_original(self, image: StreamImage) -> IO[bytes] | bytes | None:
+        """Return the open file of an original, or its bytes where the storage has no files; None if it is gone. Raises `StorageError`."""
+        return self.storage.open(image.file_path) if isinstance(self.storage, LocalStorage) else self.original(image)
 
     def render(
         self, body: bytes, names: Sequence[str], wait_s: float | None = None

@@ -30,6 +30,8 @@ from image_cache.streams.members import StreamMembers
 from image_cache.streams.moving import StreamMoving
 from image_cache.streams.queries import StreamQueries, without_edit_rights
 from image_cache.streams.selection import StreamSelection
+from image_cache.streams.share_table import ShareTable
+from image_cache.streams.shares import StreamShares
 from image_cache.streams.table import StreamTable
 from image_cache.streams.trash import StreamTrash
 from image_cache.streams.uploads import Upload, UploadLimits, Uploads
@@ -102,6 +104,7 @@ class StreamImageManager:
         self.trash = StreamTrash(self.rows, self.images, self.view_counts, clock=clock)
         moving = StreamMoving(self.rows, self.images, self.uploads, clock=clock)
         self.selection = StreamSelection(self.rows, self.trash, moving, clock=clock)
+        self.shares = StreamShares(ShareTable(catalog), self.queries, self.find_stream, self.view_counts.is_first, clock=clock)
         self._clock = clock
 
     def upload_stream_image(  # noqa: PLR0917  the documented order
@@ -289,6 +292,7 @@ class StreamImageManager:
         try:
             self.cache.prepare(self._recipe)
             self.view_counts.flush()
+            self.shares.flush()
             self.cache.engine.flush()
             self.images.sweep()
             self.trash.expire()
@@ -299,6 +303,7 @@ class StreamImageManager:
         """Write what is only in memory, and close what was not passed in."""
         try:
             self.view_counts.flush()
+            self.shares.flush()
         except DatabaseError as error:
             logger.warning("views lost reason=%s", error)
         self.images.close()

@@ -21,16 +21,16 @@ _LINE_ENDS = "\n\r\t"
 
 
 def checked_title(text: str) -> str:
-    return _plain("title", text, MAX_TITLE_CHARS, lines=False)
+    return checked_plain("title", text, MAX_TITLE_CHARS, lines=False)
 
 
 def checked_description(text: str) -> str:
-    return _plain("description", text, MAX_DESCRIPTION_CHARS, lines=True)
+    return checked_plain("description", text, MAX_DESCRIPTION_CHARS, lines=True)
 
 
 def checked_event_date(text: object) -> str:
     """Return the date of an event: an ISO date, or short words such as "every Thursday". Raises `FieldRejected`."""
-    return _plain("date", text, MAX_DATE_CHARS, lines=False)  # type: ignore[arg-type]  # checked there
+    return checked_plain("date", text, MAX_DATE_CHARS, lines=False)  # type: ignore[arg-type]  # checked there
 
 
 def checked_slug(text: str) -> str:
@@ -96,7 +96,8 @@ def shown_filename(name: str) -> str:
     return "".join(char for char in _encodable(bare) if char.isprintable())[:MAX_FILENAME_CHARS] or "unnamed"
 
 
-def _plain(field: str, text: str, limit: int, *, lines: bool) -> str:
+def checked_plain(field: str, text: str, limit: int, *, lines: bool) -> str:
+    """Return plain text of a limited length. Raises `FieldRejected`, which names the field."""
     if not isinstance(text, str):
         raise FieldRejected(field, f"The {field} must be text.")
     if len(text) > limit:

@@ -533,4 +533,4 @@ def test_keys_lead_through_pictures_and_back(gallery: str, open_page: Open) -> N
 def test_the_viewer_of_pictures_is_vendored_with_its_licence() -> None:
     folder = ROOT / "static" / "vendor" / "photoswipe-5.4.4"
     assert "MIT" in (folder / "LICENSE").read_text(encoding="utf-8")
-    assert "photoswipe-5.4.4/" in (ROOT / "static/js/streams/lightbox.js").read_text(encoding="utf-8")
+    assert "photoswipe-5.4.4/" in (ROOT / "static/js/shared/lightbox.js").read_text(encoding="utf-8")

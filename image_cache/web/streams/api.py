@@ -5,6 +5,7 @@ from typing import Any
 from flask import Blueprint, Response, jsonify, request
 from werkzeug.exceptions import BadRequest
 
+from image_cache.accounts.tokens import MANAGE, READ, UPLOAD
 from image_cache.errors import FieldRejected, NotVisible
 from image_cache.models import Stream, StreamImage
 from image_cache.streams.validation import checked_image_id
@@ -16,9 +17,16 @@ from image_cache.web.rate_limits import limiter
 from image_cache.web.request_body import larger_body, read_body, read_texts
 from image_cache.web.streams import view_models as views
 from image_cache.web.streams.uploads import store_files, stream_body_limits
-from image_cache.web.streams.viewer import impersonated_viewer, refresh_viewer, require_editor, require_owner, viewer
+from image_cache.web.streams.viewer import (
+    impersonated_viewer,
+    refresh_viewer,
+    require_editor,
+    require_owner,
+    require_stream_of_token,
+    viewer,
+)
 
-stream_api = declare_access(read=Role.STREAM_POLICY, change=Role.STREAM_POLICY)(
+stream_api = declare_access(read=Role.STREAM_POLICY, change=Role.STREAM_POLICY, read_scope=READ, change_scope=MANAGE)(
     Blueprint("stream_api", __name__, url_prefix="/api")
 )
 
@@ -40,7 +48,7 @@ def streams() -> Response:
 
 
 @stream_api.post("/streams")
-@declare_access(change=Role.OWNER_ACCOUNT)
+@declare_access(change=Role.OWNER_ACCOUNT, change_scope=MANAGE)
 @limiter.limit("30 per minute")
 def create() -> tuple[Response, int]:
     body = read_body({"title", "slug", "description", "visibility"})
@@ -93,12 +101,14 @@ def images(slug: str) -> Response:
 
 
 @stream_api.post("/streams/<slug>/images")
+@declare_access(change=Role.STREAM_POLICY, change_scope=UPLOAD)
 @larger_body(stream_body_limits)
 @limiter.limit(WRITES)
 def upload(slug: str) -> tuple[Response, int]:
     """Store the files of the form field `files`; 201 if at least one is stored, with the result of each."""
     stream = _stream(slug)
     require_editor(stream)
+    require_stream_of_token(stream)
     rows = store_files(stream)
     if not rows:
         raise FieldRejected("files", "No file was uploaded.")

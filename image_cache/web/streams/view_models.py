@@ -28,6 +28,7 @@ SIZES = {
     "tile": "stream_detail",
     "tile-blurred": "stream_detail_blurred",
 }
+AUDIENCES = tuple(kind.value for kind in ImageVisibility)
 EDGES = {"thumb": 200, "detail": 600, "large": 1200}
 SMALL_PX = 240  # of the longer edge: such an image is not enlarged
 MAX_CARDS = 24
@@ -271,7 +272,13 @@ def register_stream_helpers(app: Flask) -> None:
         stream_cards=stream_cards,
         page_cache=page_cache_stats,
         get_cached_image_display=get_cached_image_display,
+        waiting_count=waiting_count,
     )
+
+
+def waiting_count(stream: Stream) -> int:
+    """Return how many images of visitors wait for approval, for those who edit the stream; 0 for others."""
+    return len(services().streams.shares.waiting(stream)) if may_edit(viewer(), stream) else 0
 
 
 def stream_box(stream_id: str, is_owner: bool = True) -> dict[str, Any] | None:

@@ -1,6 +1,6 @@
 /** @file Entry module of streams and of their images: images open in the lightbox. */
 import { onSwipe } from "../shared/swipe.js";
-import { initLightbox } from "./lightbox.js";
+import { initLightbox } from "../shared/lightbox.js";
 import { initPending } from "./pending.js";
 
 document.addEventListener("change", showVisibility);

@@ -13,7 +13,17 @@ from image_cache.models import ImageVisibility, StreamImage
 from tests.support.inside import Inside, shape
 from tests.support.stage import ACTORS, KINDS, SLUG, Stage, edits, files, photo, sees
 
-BLUEPRINTS = ("streams", "stream_media", "stream_api", "stream_members", "stream_trash", "stream_selection")
+BLUEPRINTS = (
+    "streams",
+    "stream_media",
+    "stream_api",
+    "stream_members",
+    "stream_trash",
+    "stream_selection",
+    "stream_sharing",
+    "stream_downloads",
+    "stream_feed",
+)
 HIDDEN = {404}
 
 Rule = Callable[[str, ImageVisibility], set[int]]
@@ -86,6 +96,17 @@ TABLE: dict[tuple[str, str], Rule] = {
     ("GET", "/streams/<slug>/selftest"): edited(200),
     ("GET", "/streams/<slug>/people"): owned(200),
     ("POST", "/streams/<slug>/people"): owned(303),
+    ("GET", "/streams/<slug>/share"): edited(200),
+    ("POST", "/streams/<slug>/share"): edited(200),
+    ("GET", "/streams/<slug>/links"): edited(200),
+    ("GET", "/streams/<slug>/links/<int:link_id>/renew"): edited(404),
+    ("POST", "/streams/<slug>/links/<int:link_id>/<action>"): edited(404),
+    ("GET", "/streams/<slug>/waiting"): edited(200),
+    ("POST", "/streams/<slug>/waiting"): edited(400),
+    ("GET", "/streams/<slug>/images.zip"): anybody(200),
+    ("POST", "/streams/<slug>/images.zip"): anybody(200),
+    ("GET", "/streams/<slug>/images/<image_id>/download"): seen(),
+    ("GET", "/streams/<slug>.atom"): anybody(200),
     ("POST", "/pages/<page>/clear"): kept(303),
     ("GET", "/invite/<token>"): anybody(404),
     ("POST", "/invite/<token>"): anybody(404),
@@ -152,7 +173,16 @@ def bodies(method: str, route: str, actor: str = "") -> dict[str, object]:
 
 
 def path_of(route: str, image: StreamImage, size: str = "thumb") -> str:
-    values = {"slug": SLUG, "image_id": image.image_id, "size": size, "page": "stream_details", "token": "x" * 32, "number": "1"}
+    values = {
+        "slug": SLUG,
+        "image_id": image.image_id,
+        "size": size,
+        "page": "stream_details",
+        "token": "x" * 32,
+        "link_id": "999",
+        "action": "revoke",
+        "number": "1",
+    }
     return re.sub(r"<(?:\w+:)?(\w+)>", lambda found: values[found[1]], route)
 
 
