@@ -51,7 +51,7 @@ function start() {
 
 function begin() {
   const all = band().querySelector("[data-choose-all]");
-  all.hidden = false;
+  all.disabled = false;
   arrivals?.disconnect();
   arrivals = new MutationObserver(() => tiles().forEach(mark));
   const list = document.querySelector("[data-gallery]");
@@ -91,7 +91,7 @@ function update() {
   const bytes = chosen.reduce((sum, box) => sum + Number(box.closest(".shot").dataset.bytes ?? 0), 0);
   form.querySelector("[data-chosen-count]").textContent = chosen.length ? `${chosen.length} selected` : "Select images";
   form.querySelector("[data-chosen-facts]").textContent = bytes ? megabytes(bytes) : "";
-  form.querySelector("[data-chosen-acts]").hidden = !chosen.length;
+  form.querySelector("[data-chosen-acts]").classList.toggle("is-idle", !chosen.length);
 }
 
 /** @param {HTMLElement} tile @param {boolean} [isChosen] */
