@@ -289,7 +289,9 @@ def test_lists_searches_and_totals_know_only_what_may_be_seen(shown: Stage, acto
                 assert image.image_id not in text, f"{actor} {path}"
                 assert image.title not in text, f"{actor} {path}"
         if path in pages:
-            assert {image_id for image_id in everything if image_id in text} == expected, f"{actor} {path}"
+            named = {image_id for image_id in everything if image_id in text}
+            # The list of streams shows one cover.
+            assert named == expected if path != "/streams" else len(named & expected) == len(named) == 1, f"{actor} {path}"
 
 
 def test_no_other_route_of_the_application_knows_a_hidden_image(shown: Stage) -> None:
