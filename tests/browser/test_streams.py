@@ -513,6 +513,40 @@ def test_a_mouse_selects_a_run_and_keys_all(gallery: str, as_owner: Open) -> Non
     assert page.complaints == []
 
 
+def test_titles_are_written_in_place_and_images_arranged_by_keys_and_drag(as_owner: Open, photos: list[Path]) -> None:
+    page = as_owner("/streams")
+    address = make_stream(page, "Arranged")
+    page.set_input_files(".file-input", [path for path in photos if path.name.startswith("photo")][:3])
+    page.get_by_text("3 of 3 uploaded").wait_for()
+    page.goto(address)
+    page.locator(".caption").nth(0).click()
+    page.keyboard.type("One")
+    page.keyboard.press("Tab")
+    page.keyboard.type("Two")
+    page.keyboard.press("Enter")
+    page.locator(".caption b", has_text="Two").wait_for()
+    page.locator(".frame").nth(2).focus()
+    page.keyboard.press("F2")
+    page.keyboard.type("Lost")
+    page.keyboard.press("Escape")
+    assert page.locator(".caption b").all_text_contents() == ["One", "Two"]
+    page.goto(f"{address}?edit=order")
+    names = page.locator(".frame img").evaluate_all("all => all.map(({alt}) => alt)")
+    page.locator(".grip").nth(0).focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    page.get_by_text("One, 2 of 3").wait_for(state="attached")
+    start, first = page.locator(".grip").nth(2).bounding_box(), page.locator(".frame").nth(0).bounding_box()
+    page.mouse.move(start["x"] + 20, start["y"] + 20)
+    page.mouse.down()
+    page.mouse.move(first["x"] + 20, first["y"] + 60, steps=8)
+    page.mouse.up()
+    page.get_by_role("button", name="Save order").click()
+    page.get_by_text("Order saved.").wait_for()
+    assert page.locator(".frame img").evaluate_all("all => all.map(({alt}) => alt)") == [names[2], "Two", "One"]
+    assert page.complaints == []
+
+
 def test_keys_lead_through_pictures_and_back(gallery: str, open_page: Open) -> None:
     page = open_page("/keys")
     page.clock.set_fixed_time(time.time())  # the second key must come within 1.5 s of the first
