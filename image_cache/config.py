@@ -486,6 +486,11 @@ class Settings:
         return self.state_dir / "discogs_token"
 
     @property
+    def alerts_path(self) -> Path:
+        """Secret: where alerts are sent, with the tokens and passwords for it."""
+        return self.state_dir / "alert_secrets.json"
+
+    @property
     def stream_images_dir(self) -> Path:
         return self.STREAM_IMAGES_DIR or self.state_dir / "stream_images"
 

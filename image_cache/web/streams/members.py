@@ -8,6 +8,7 @@ from image_cache.errors import AccountRejected, FieldRejected, LoginFailed
 from image_cache.models import Stream
 from image_cache.units import whole_number
 from image_cache.web.access import Role, declare_access
+from image_cache.web.actions import log_action
 from image_cache.web.context import SESSION_TOKEN, account, public_origin, services
 from image_cache.web.forwarded import url_prefix
 from image_cache.web.qr import qr_code
@@ -35,14 +36,18 @@ def change(slug: str) -> AnyResponse:
     try:
         if action == "add":
             members.add(stream, form.get("name", ""), form.get("role", ""))
+            log_action("links", "added a member", stream.title)
         elif action == "remove":
             members.remove(stream, form.get("name", ""))
+            log_action("links", "removed a member", stream.title)
         elif action == "invite":
             days, uses = _number(form.get("days", "7"), "days"), _number(form.get("uses", "1"), "uses")
             token, _ = members.invite(stream, form.get("role", "subscriber"), days=days, uses=uses)
+            log_action("links", "created an invite link", stream.title)
             return _members_page(stream, link=f"{public_origin()}{url_prefix()}/invite/{token}")
         elif action == "withdraw":
             members.revoke(stream, _number(form.get("invitation", ""), "invitation"))
+            log_action("links", "revoked an invite link", stream.title)
         else:
             raise FieldRejected("action", f"action must be one of {', '.join(ACTIONS)}.")
     except FieldRejected as error:
