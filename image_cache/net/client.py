@@ -159,6 +159,7 @@ class HttpClient:
         url: str,
         *,
         headers: Mapping[str, str] | None = None,
+        secrets: Mapping[str, str] | None = None,
         accepted: frozenset[int] = frozenset({200}),
         max_bytes: int | None = None,
         deadline_s: float | None = None,
@@ -171,13 +172,14 @@ class HttpClient:
         The limits apply until the block ends; then the connection is closed, unless the body was read to its end. With
         `min_speed` the total time is not limited while the body is fast enough. `encodings` are those that the caller can
         decode; nothing is decoded here. With `redirects=0` none is followed, so that secret headers are sent to `url` alone.
+        `secrets` are headers for the scheme, host and port of `url` only: a redirect elsewhere ends them, also on its way back.
         """
         limit_bytes = self._max_bytes if max_bytes is None else max_bytes
         seconds = min_speed.window_s if min_speed is not None else self._deadline_s if deadline_s is None else deadline_s
         with self._watcher.watch(seconds) as deadline:
             if min_speed is not None:
                 deadline.reason = f"too slow (less than {min_speed})"
-            target, response = self._send_following(url, headers or {}, deadline, redirects)
+            target, response = self._send_following(url, headers or {}, secrets or {}, deadline, redirects)
             try:
                 _check_response(target.url, response, accepted, encodings)
                 opened = HttpResponse(target.url, response, deadline, limit_bytes, min_speed)
@@ -193,12 +195,14 @@ class HttpClient:
         self._transport.close()
 
     def _send_following(
-        self, url: str, headers: Mapping[str, str], deadline: Deadline, redirects: int
+        self, url: str, headers: Mapping[str, str], secrets: Mapping[str, str], deadline: Deadline, redirects: int
     ) -> tuple[Target, BaseHTTPResponse]:
         target = self._policy.check(url)
+        peer = target.peer
         for _ in range(redirects + 1):
             began = time.monotonic()
-            response = self._send(target, headers, deadline)
+            secrets = secrets if target.peer == peer else {}
+            response = self._send(target, {**headers, **secrets}, deadline)
             shown = target.url.partition("?")[0]  # a query may hold a secret
             logger.debug("fetched url=%s status=%s headers_s=%.3f", shown, response.status, time.monotonic() - began)
             if response.status not in REDIRECTS:
