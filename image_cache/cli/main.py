@@ -43,6 +43,7 @@ FILES: dict[str, tuple[str, str] | click.Group] = {
     "rm": (f"{CONTENT}.file_space:remove", "Remove files from the cache"),
     "prune": (f"{CONTENT}.file_space:prune_files", "Remove files unused for a time; --dry-run shows them"),
     "du": (f"{CONTENT}.file_space:disk_usage", "Show how much space the files of each origin take"),
+    "link-folder": (f"{CONTENT}.file_space:link_folder", "Keep a folder of links with readable names"),
     "speed": (f"{CONTENT}.file_space:speed", "Show or change the speed limit of all downloads, and its hours"),
     "import": (f"{CONTENT}.files:import_files", "Import files from another cache"),
 }

@@ -29,6 +29,7 @@ from image_cache.net.url import parse_url
 
 if TYPE_CHECKING:
     from image_cache.files.groups import FileGroups
+    from image_cache.files.link_folder import LinkReport
     from image_cache.files.logins import Logins
     from image_cache.net.client import HttpResponse  # imports urllib3
 
@@ -116,8 +117,8 @@ class FileServices:
         """Count a use, and return the path of the file."""
         return self.cache.use(stored)
 
-    def preview(self, digest: str) -> Preview | None:
-        """Return the preview of a volume; None for a file that is none by its name, or is not whole.
+    def preview(self, digest: str, at: tuple[int, ...] = ()) -> Preview | None:
+        """Return the preview of a volume, with the slices `at` these numbers, else the middle ones; None for a file that is none by its name, or is not whole.
 
         Takes a moment the first time. Raises `FileRejected`, or `DecoderFailed`.
         """
@@ -127,7 +128,7 @@ class FileServices:
             return None
         if not is_installed():
             return Preview((), (), "the preview extra is not installed (see requirements-nifti.txt)")
-        return self._previewer.preview(self.cache.root / stored.path, stored.name, stored.sha256)
+        return self._previewer.preview(self.cache.root / stored.path, stored.name, stored.sha256, at)
 
     def enqueue(self, url: str, *, sha256: str = "", ttl_s: float | None = None, is_pinned: bool = False) -> str:
         """Queue a file and return its digest. Raises `OriginDenied`, or `CacheError` for a malformed checksum."""
@@ -205,6 +206,16 @@ class FileServices:
         except (CacheError, DatabaseError) as error:
             logger.warning("file cache not checked reason=%s", error)
 
+    def update_links(self) -> "LinkReport | None":
+        """Bring the folder of links in step, if there is one. Raises `StorageError`, or `CacheError` for a folder of the cache."""
+        folder, is_hard = self.limits.link_folder()
+        if not folder:
+            return None
+        from image_cache.files.link_folder import update_links  # rarely used
+
+        names = {member.digest: member.file.name for group in self.groups.all() for member in group.members}
+        return update_links(self.cache, Path(folder), names, is_hard=is_hard)
+
     def wake(self) -> None:
         """Run the queue now."""
         self._pool.start()
@@ -235,6 +246,7 @@ class FileServices:
         if self.cache.exists():
             self._guarded(self.cache.repair)
             self.cache.usage.flush()
+            self._guarded(self.update_links)
 
     def _sweep(self) -> None:
         if self.cache.exists():

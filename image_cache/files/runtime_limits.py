@@ -15,6 +15,7 @@ from image_cache.units import MEGABYTE, decimal_number
 
 REREAD_S = 1.0  # how late another process notices a change
 BUDGET, TTL = "files.max_size_mb", "files.ttl_hours"
+LINKS, HARD_LINKS = "files.link_folder", "files.link_hard"
 SPEED, FULL_HOURS = "files.speed_mb_s", "files.full_hours"
 # A slower line than 0.1 MB/s for all downloads would make each of them look like one that broke down.
 RANGES = {BUDGET: (1.0, 67_108_864.0), TTL: (0.0, 87_600.0), SPEED: (0.1, 100_000.0)}
@@ -76,6 +77,19 @@ class FileRuntimeLimits:
         self._rows.set({SPEED: "" if mb_per_s is None else repr(mb_per_s), FULL_HOURS: text})
         with self._lock:
             self._read_at = -math.inf
+
+    def link_folder(self) -> tuple[str, bool]:
+        """Return the folder of links that the service keeps in step, and whether its links are hard; empty if there is none."""
+        if self._rows is None:
+            return "", False
+        stored = self._rows.values("files.link")
+        return stored.get(LINKS, ""), stored.get(HARD_LINKS, "") == "1"
+
+    def keep_link_folder(self, folder: str, *, is_hard: bool = False) -> None:
+        """Have the service keep a folder of links in step; an empty text ends that."""
+        if self._rows is None:
+            raise ConfigError("files", "cannot save this setting: there is no catalogue")
+        self._rows.set({LINKS: folder, HARD_LINKS: "1" if is_hard else ""})
 
     def _read(self, rows: SettingsTable) -> FileLimits:
         try:

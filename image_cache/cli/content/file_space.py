@@ -1,5 +1,6 @@
 """`files pin`, `unpin`, `rm`, `prune`, `du` and `speed`: which files stay, what they take, how fast they may come."""
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -7,6 +8,7 @@ import click
 from image_cache.cli.command import VaultCommand
 from image_cache.cli.content.files import opened_file_services, opened_files
 from image_cache.cli.context import CommandContext
+from image_cache.cli.params import AbsolutePath
 from image_cache.errors import CacheError
 from image_cache.files.bandwidth import speed_words
 from image_cache.files.pins import find_file, pin, prune, unused, usage_by_origin
@@ -122,6 +124,35 @@ def speed(context: CommandContext, limit: str | None, full_hours: str) -> None:
             raise click.UsageError("--full-hours takes a limit for the other hours, for example `files speed 4`.")
         words = speed_words(files.limits().speed, context.clock())
     context.out.line(words or "No speed limit.")
+
+
+@click.command("link-folder", cls=VaultCommand)
+@click.argument("folder", required=False, type=AbsolutePath())
+@click.option("--hard", is_flag=True, help="Make hard links; the folder must be on the disk of the cache.")
+@click.option("--stop", is_flag=True, help="Keep no folder in step any more; its links stay.")
+def link_folder(context: CommandContext, folder: Path | None, hard: bool, stop: bool) -> None:
+    """Fill FOLDER with links to the cached files, by their readable names, and have the service keep it in step every minute.
+
+    Only links that VinylVault made are replaced or removed there. Without FOLDER it updates the folder that is kept.
+    """
+    with opened_file_services(context) as files:
+        if stop:
+            files.limits.keep_link_folder("")
+            context.out.line("No folder of links is kept in step.")
+            return
+        before = files.limits.link_folder()
+        if folder is not None:
+            files.limits.keep_link_folder(str(folder), is_hard=hard)
+        try:
+            report = files.update_links()
+        except CacheError:
+            files.limits.keep_link_folder(before[0], is_hard=before[1])
+            raise
+    if report is None:
+        raise CacheError("No folder of links is kept. Name one: files link-folder FOLDER.")
+    context.out.line(f"{counted(report.total, 'link')}: {len(report.made):,} made, {len(report.removed):,} removed.")
+    for name in report.taken:
+        context.out.note(f"{name}: the folder has a file of this name, which stays.")
 
 
 def _pin(context: CommandContext, files: tuple[str, ...], *, is_pinned: bool) -> int:

@@ -1,6 +1,7 @@
 """Pages of large files: `/files`."""
 
 import logging
+import re
 from typing import Any
 
 from flask import Blueprint, Response, redirect, render_template, request, send_file
@@ -24,6 +25,7 @@ files = declare_access(read=Role.OWNER, change=Role.OPERATOR, login="/files")(Bl
 logger = logging.getLogger(__name__)
 
 LONGEST_URL = 2048
+_PLACES = re.compile(r"[0-9]{1,5}(?:,[0-9]{1,5}){0,2}")
 
 files.add_app_template_global(file_stats)
 
@@ -107,7 +109,7 @@ def clear() -> AnyResponse:
 def one(digest: str) -> str:
     """Show one file: its facts, its preview if it is a volume, and the actions."""
     found = services().files.entry(_checked_digest(digest))
-    values = {"row": file_row(found), "may_operate": may_operate(), "preview": _preview(digest)}
+    values = {"row": file_row(found), "may_operate": may_operate(), "preview": _preview(digest, _places())}
     if may_operate():
         values["login"] = services().files.logins.find(found.url)
     values["figures"] = fetch_figures(found.fetch) if found.fetch else []
@@ -117,8 +119,8 @@ def one(digest: str) -> str:
 
 @files.get("/<digest>/slice/<int:number>.webp")
 def picture(digest: str, number: int) -> Response:
-    """Return one slice of a volume as an image."""
-    preview = _preview(_checked_digest(digest))
+    """Return one slice of a volume as an image: of the slices `at` three numbers, or of the middle ones."""
+    preview = _preview(_checked_digest(digest), _places())
     if preview is None or number >= len(preview.slices):
         raise UnknownFile("This file has no such preview.")
     response = Response(preview.slices[number].body, mimetype="image/webp")
@@ -203,9 +205,17 @@ def _page(status: int = 200, **typed: Any) -> AnyResponse:
     return Response(render_template("files/index.html", **values), status)
 
 
-def _preview(digest: str) -> Preview | None:
+def _places() -> tuple[int, ...]:
+    """Return the numbers of the slices that the query names, such as `at=45,52,44`; empty for the middle ones."""
+    text = request.args.get("at", "")
+    if not _PLACES.fullmatch(text):
+        return ()
+    return tuple(map(int, text.split(",")))
+
+
+def _preview(digest: str, at: tuple[int, ...] = ()) -> Preview | None:
     try:
-        return services().files.preview(digest)
+        return services().files.preview(digest, at)
     except FileRejected as error:
         return Preview((), (), f"expected {error.expected}, got {error.found}")
     except DecoderFailed as error:
