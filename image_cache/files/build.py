@@ -3,8 +3,8 @@
 import logging
 import threading
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from image_cache.config import Settings
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import DatabaseError
 from image_cache.engine.pool import PeriodicJob, Pool
-from image_cache.errors import CacheError, ConfigError, OriginDenied, StorageError, UnknownFile
+from image_cache.errors import CacheError, ConfigError, OriginDenied, OriginError, StorageError, UnknownFile
 from image_cache.files import listing
 from image_cache.files.attempts import Attempt, AttemptTable
 from image_cache.files.cache import FileCache
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+UNAUTHORIZED = 401  # the status of a request without a login, or with a wrong one
 WORKERS = 2  # large files at a time: more would only share the same bandwidth
 DAY_S = 86400.0
 FLUSH_S = 60.0
@@ -279,11 +280,19 @@ class FileOpener:
     def check(self, url: str) -> None:
         self._policy.check(url)
 
-    def open(self, url: str, **options: Any) -> "AbstractContextManager[HttpResponse]":
+    @contextmanager
+    def open(self, url: str, **options: Any) -> "Iterator[HttpResponse]":
         """Open a response; the login of the origin is sent to this origin alone. See `HttpClient.open`."""
         if "logins" in self.__dict__ or self._credentials.exists():
             options["secrets"] = self.logins.headers(url)
-        return self._fetcher.open(url, **options)
+        try:
+            with self._fetcher.open(url, **options) as response:
+                yield response
+        except OriginError as error:
+            if error.status == UNAUTHORIZED:
+                why = "refused the login" if options.get("secrets") else "needs a login"
+                raise OriginError(error.url, f"HTTP {error.status}: the origin {why}", status=error.status) from error
+            raise
 
     def close(self) -> None:
         """Cut what is under way; later fetches are refused."""

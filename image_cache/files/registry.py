@@ -47,7 +47,7 @@ class BadLine:
     reason: str
 
     def __str__(self) -> str:
-        return f"line {self.number}: {self.reason}: {self.text[:80]}"
+        return f"line {self.number}: {self.reason}: {self.text.partition('?')[0][:80]}"  # a query may hold a secret
 
 
 @dataclass(slots=True)

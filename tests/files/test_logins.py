@@ -60,6 +60,15 @@ def test_a_redirect_to_another_origin_ends_the_login_also_on_its_way_back(tmp_pa
         assert sent(origin, "/end.bin")[1:] == [f"Bearer {SECRET}"]
 
 
+def test_an_origin_that_needs_a_login_says_so(origin: Origin, cache: FileCache, logins: Logins) -> None:
+    origin.put("/closed.bin", b"", status=401)
+    with pytest.raises(OriginError, match="HTTP 401: the origin needs a login"):
+        cache.get(origin.url("/closed.bin"))
+    logins.add(origin.base, SECRET)
+    with pytest.raises(OriginError, match="HTTP 401: the origin refused the login"):
+        cache.get(origin.url("/closed.bin"))
+
+
 def test_a_name_and_a_password_are_sent_as_basic(origin: Origin, cache: FileCache, logins: Logins) -> None:
     logins.add(origin.base, "pässword: x", user="ada")
     url, _ = serve(origin, "/x.bin", noise(100))
