@@ -32,7 +32,6 @@ from image_cache.importers.demo import DemoImporter
 from image_cache.importers.demo_vault import DemoVault
 from image_cache.importers.discogs.connection import DiscogsConnection
 from image_cache.importers.discogs.service import DiscogsService
-from image_cache.importers.lookup.having import HavingReader
 from image_cache.importers.lookup.service import RecordLookup
 from image_cache.importers.music.images import MusicImages
 from image_cache.importers.music.service import MusicService
@@ -47,6 +46,7 @@ from image_cache.maintenance.memory import memory_job
 from image_cache.maintenance.readonly_vault import ReadonlyVault
 from image_cache.maintenance.scrub import Nightly, Scrub, activity
 from image_cache.records.batches.selection_table import SelectionTable
+from image_cache.records.batches.tasks import BatchTasks
 from image_cache.records.crates.table import CrateTable
 from image_cache.records.editing.editor import RecordEditor
 from image_cache.records.library import Library
@@ -90,6 +90,7 @@ class Services:
     record_images: RecordImages
     removal: RecordRemoval
     selections: SelectionTable
+    batch_tasks: BatchTasks
     crates: CrateTable
     accounts: Accounts
     household: Household
@@ -112,7 +113,6 @@ class Services:
     music: MusicService
     artwork: ArtworkService
     lookup: RecordLookup
-    having: HavingReader
     scrub: Scrub
     nightly: Nightly
     alerts: Alerts
@@ -220,6 +220,7 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
 
     tasks = TaskRunner(catalog, settings.state_dir, clock=clock)
     indexer = SearchIndexer(catalog, tasks)
+    selections = SelectionTable(catalog)
     scrobbling = Scrobbling(settings, catalog, library=library, tasks=tasks, clock=clock)
     tables = TableService(settings, library, covers, tasks)
     demo = DemoImporter(library, covers, tasks)
@@ -279,7 +280,8 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
         scrobbling=scrobbling,
         editor=RecordEditor(catalog, clock=clock),
         removal=library.removal,
-        selections=SelectionTable(catalog),
+        selections=selections,
+        batch_tasks=BatchTasks(library.batches, selections, tasks),
         crates=CrateTable(catalog),
         cover_editor=artwork.editor,
         record_images=artwork.images,
@@ -308,7 +310,6 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
         lookup=RecordLookup(
             settings, catalog, parts.decoder, library=library, fetcher=parts.fetcher, discogs=connection, tasks=tasks, clock=clock
         ),
-        having=HavingReader(catalog, library),
         scrub=scrub,
         nightly=nightly,
         alerts=alerts,

@@ -128,9 +128,11 @@ def _ask_gone(source: str) -> AnyResponse:
 
 def _remove_gone(source: str) -> AnyResponse:
     """Remove what the page has shown and what is still gone; with `keep` nothing that has dependents."""
-    removed = services().removal.remove_gone(_gone_records(source, request.form))
+    own = account()
+    removed = services().library.batches.remove_gone(_gone_records(source, request.form), own.id if own else None)
     log_action("records", f"removed {records(len(removed))}", f"no longer at {source}")
-    flash(removal_message(removed, source))
+    undo = " You can put them back for 30 days: More, Changes and undo." if removed else ""
+    flash(removal_message(removed, source) + undo)
     return redirect(f"/import/{source}?done=removed", 303)
 
 

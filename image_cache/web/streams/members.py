@@ -11,6 +11,7 @@ from image_cache.web.access import Role, declare_access
 from image_cache.web.actions import log_action
 from image_cache.web.context import SESSION_TOKEN, account, public_origin, services
 from image_cache.web.forwarded import url_prefix
+from image_cache.web.qr import qr_code
 from image_cache.web.rate_limits import limiter
 from image_cache.web.streams.viewer import refresh_viewer, require_owner, viewer
 from image_cache.web.streams.views import page_of
@@ -104,6 +105,8 @@ def _owned(slug: str) -> Stream:
 def _members_page(stream: Stream, *, link: str = "", error: str = "") -> AnyResponse:
     members = services().stream_members
     values = {"members": members.members(stream), "invitations": members.invitations(stream), "link": link, "error": error}
+    if link:
+        values["code"] = qr_code(link, "QR code of the invite link")
     return page_of("streams/members.html", stream=stream, **values)
 
 
