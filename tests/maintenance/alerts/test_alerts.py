@@ -407,7 +407,7 @@ def test_a_mail_is_sent_encrypted_with_a_login(watch: Watch, certificate: Path, 
     assert (mail["Subject"], mail["To"]) == ("VinylVault is degraded", "ada@vault.example")
     assert mail["Message-ID"]
     assert mail["Date"]
-    assert mail.get_content().startswith("VinylVault is degraded: Disk: The disk is nearly full. See /health.\n")
+    assert mail.get_content().splitlines()[0] == "VinylVault is degraded: Disk: The disk is nearly full. See /health."
 
 
 def test_a_wrong_login_is_said_and_not_tried_again(watch: Watch, certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
