@@ -83,11 +83,11 @@ class ApiTokens:
     def works(self, token: ApiToken) -> bool:
         return token.expires_at is None or self._clock() < token.expires_at
 
-    def revoke(self, account: Account, token_id: int) -> bool:
+    def revoke(self, account: Account, number: int) -> bool:
         """Revoke a token of the account from the next request on; False if there is none."""
-        revoked = 0 < token_id < 2**63 and self._rows.revoke(account.id, token_id)
+        revoked = 0 < number < 2**63 and self._rows.revoke(account.id, number)
         if revoked:
-            logger.info("API token revoked id=%d account_id=%d", token_id, account.id)
+            logger.info("API token revoked id=%d account_id=%d", number, account.id)
         return revoked
 
     def find(self, token: str, address: str) -> ApiToken | None:

@@ -1,7 +1,9 @@
 """The schema of `catalog.db`: script n takes it from version n to n + 1. A script that was released is never edited."""
 
-from image_cache.db.hands_schema import HANDS
-from image_cache.db.play_schema import PLAY_IMPORTS, RECORD_IMAGES, SCROBBLING
+from image_cache.db.operator_schema import ACTIONS, ALERTS
+from image_cache.db.play_schema import PLAY_IMPORTS, SCROBBLING
+from image_cache.db.record_schema import BATCHES, KEEPING, RECORD_IMAGES, VALUES, WANTS
+from image_cache.db.stream_schema import SHARES, TRASH
 
 MUSIC = """
 -- Folders of music on this machine, as the last scan found them. Paths are percent-encoded: their bytes need not be UTF-8.
@@ -512,181 +514,6 @@ CREATE INDEX record_changes_of_album ON record_changes (album_id, id);
 CREATE INDEX record_changes_of_account ON record_changes (account_id) WHERE account_id IS NOT NULL;
 """
 
-TRASH = """
-ALTER TABLE stream_images ADD COLUMN taken_at TEXT NOT NULL DEFAULT '';     -- ISO 8601 by the clock of the camera; nothing of the place
-ALTER TABLE streams ADD COLUMN shows_taken INTEGER NOT NULL DEFAULT 0;      -- 1: also those who do not edit it see when
-ALTER TABLE streams ADD COLUMN event_date TEXT NOT NULL DEFAULT '';         -- a date, or words such as "every Thursday"
-ALTER TABLE streams ADD COLUMN cover_id TEXT NOT NULL DEFAULT '';           -- an image of the stream, '': the first one that a viewer sees
-
--- What was moved to the trash. These are tables of their own, so that no query of streams or images finds it by mistake.
-CREATE TABLE trashed_streams (
-    id INTEGER PRIMARY KEY,               -- as in `streams`, where it is free until then: numbers are not given out twice
-    slug TEXT NOT NULL UNIQUE,
-    owner_id INTEGER REFERENCES accounts ON DELETE SET NULL,
-    facts TEXT NOT NULL,                  -- JSON: its row
-    people TEXT NOT NULL,                 -- JSON: [[account id, role, added at], ...]
-    trashed_at REAL NOT NULL
-);
-CREATE INDEX trashed_streams_by_owner ON trashed_streams (owner_id);
-CREATE TABLE trashed_images (
-    id TEXT PRIMARY KEY,
-    stream_id INTEGER NOT NULL,           -- of a stream, or of one that is in the trash itself
-    file_path TEXT NOT NULL,
-    size_bytes INTEGER NOT NULL,
-    sha256 BLOB NOT NULL,
-    facts TEXT NOT NULL,                  -- JSON: the rest of its row
-    views TEXT NOT NULL,                  -- JSON: [[day, views], ...]
-    trashed_at REAL NOT NULL,
-    is_with_stream INTEGER NOT NULL       -- 1: it came with its stream, and goes back with it
-);
-CREATE INDEX trashed_images_of_stream ON trashed_images (stream_id, trashed_at);
-CREATE INDEX trashed_images_in_time ON trashed_images (trashed_at);
-
--- The last change of many images that an account can take back, and what was there before.
-CREATE TABLE stream_undos (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    stream_id INTEGER NOT NULL,
-    account_id INTEGER NOT NULL UNIQUE REFERENCES accounts ON DELETE CASCADE,
-    action TEXT NOT NULL,
-    before TEXT NOT NULL,                 -- JSON: what the action needs to be taken back
-    failed TEXT NOT NULL,                 -- JSON: {image id: reason}
-    created_at REAL NOT NULL
-);
-CREATE TRIGGER stream_images_moved AFTER UPDATE OF stream_id ON stream_images BEGIN
-    UPDATE revisions SET value = value + 1 WHERE name = 'streams';
-END;
-"""
-
-SHARES = """
--- Links to a stream, or to chosen images of it, for visitors without an account. Only the hash of a link is stored.
-CREATE TABLE shares (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    token_hash BLOB NOT NULL UNIQUE,
-    stream_id INTEGER NOT NULL REFERENCES streams ON DELETE CASCADE,
-    account_id INTEGER NOT NULL REFERENCES accounts ON DELETE CASCADE,  -- who made it; a link ends with the account
-    name TEXT NOT NULL DEFAULT '',
-    password_hash TEXT NOT NULL DEFAULT '',
-    is_selection INTEGER NOT NULL DEFAULT 0,
-    may_download INTEGER NOT NULL DEFAULT 1,
-    may_upload INTEGER NOT NULL DEFAULT 0,
-    created_at REAL NOT NULL,
-    expires_at REAL,   -- NULL: never
-    revoked_at REAL,
-    opens INTEGER NOT NULL DEFAULT 0,
-    opened_at REAL
-);
-CREATE INDEX shares_of_stream ON shares (stream_id);
-CREATE INDEX shares_of_account ON shares (account_id);
-
-CREATE TABLE share_images (
-    share_id INTEGER NOT NULL REFERENCES shares ON DELETE CASCADE,
-    image_id TEXT NOT NULL,        -- of an image, or of one in the trash, which is shown again when it is restored
-    was_private INTEGER NOT NULL,  -- chosen although it was private; one that becomes private later is not shown
-    PRIMARY KEY (share_id, image_id)
-) WITHOUT ROWID;
-CREATE INDEX share_images_of_image ON share_images (image_id);
-
--- Images that visitors sent through a link. They are private until an owner approves them.
-CREATE TABLE visitor_images (
-    image_id TEXT PRIMARY KEY,     -- of an image, or of one in the trash
-    share_id INTEGER REFERENCES shares ON DELETE SET NULL,
-    sender TEXT NOT NULL DEFAULT '',
-    sent_at REAL NOT NULL,
-    is_waiting INTEGER NOT NULL DEFAULT 1
-) WITHOUT ROWID;
-CREATE INDEX visitor_images_of_share ON visitor_images (share_id, sent_at);
--- An owner who makes such an image visible in any way has approved it.
-CREATE TRIGGER visitor_images_approved AFTER UPDATE OF visibility ON stream_images WHEN NEW.visibility <> 'private' BEGIN
-    UPDATE visitor_images SET is_waiting = 0 WHERE image_id = NEW.id;
-END;
--- Deleted for good, from a stream or from the trash.
-CREATE TRIGGER shared_images_deleted AFTER DELETE ON stream_images
-WHEN NOT EXISTS (SELECT 1 FROM trashed_images WHERE id = OLD.id) BEGIN
-    DELETE FROM share_images WHERE image_id = OLD.id;
-    DELETE FROM visitor_images WHERE image_id = OLD.id;
-END;
-CREATE TRIGGER shared_images_deleted_from_trash AFTER DELETE ON trashed_images
-WHEN NOT EXISTS (SELECT 1 FROM stream_images WHERE id = OLD.id) BEGIN
-    DELETE FROM share_images WHERE image_id = OLD.id;
-    DELETE FROM visitor_images WHERE image_id = OLD.id;
-END;
-
--- Tokens with which scripts act for an account. Only the hash of a token is stored.
-CREATE TABLE api_tokens (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    token_hash BLOB NOT NULL UNIQUE,
-    account_id INTEGER NOT NULL REFERENCES accounts ON DELETE CASCADE,
-    name TEXT NOT NULL,
-    scopes TEXT NOT NULL,  -- words with a space between
-    stream_id INTEGER REFERENCES streams ON DELETE CASCADE,  -- uploads go to this stream only
-    created_at REAL NOT NULL,
-    expires_at REAL,  -- NULL: never
-    uses INTEGER NOT NULL DEFAULT 0,
-    used_at REAL,
-    used_from TEXT NOT NULL DEFAULT ''
-);
-CREATE INDEX api_tokens_of_account ON api_tokens (account_id);
-CREATE INDEX api_tokens_of_stream ON api_tokens (stream_id) WHERE stream_id IS NOT NULL;
-"""
-
-KEEPING = """
--- Where a record stands, what was paid for it (an amount and a currency: 12.50 EUR) and when (2024-05-31, 2024-05 or 2024).
-ALTER TABLE albums ADD COLUMN shelf TEXT NOT NULL DEFAULT '';
-ALTER TABLE albums ADD COLUMN price TEXT NOT NULL DEFAULT '';
-ALTER TABLE albums ADD COLUMN bought TEXT NOT NULL DEFAULT '';
-DROP TRIGGER albums_moved;
-CREATE TRIGGER albums_moved
-AFTER UPDATE OF title_sort, artist_sort, year, genres, formats, added_at, media_condition, shelf, price ON albums BEGIN
-    UPDATE revisions SET value = value + 1;
-END;
-"""
-
-WANTS = """
--- Records that someone wants and does not have. They are no albums: nothing that counts the collection sees them.
-CREATE TABLE wants (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    source TEXT NOT NULL,
-    source_id TEXT NOT NULL,
-    artist TEXT NOT NULL,
-    title TEXT NOT NULL,
-    artist_sort TEXT NOT NULL,
-    title_sort TEXT NOT NULL,
-    year INTEGER,
-    label TEXT NOT NULL DEFAULT '',
-    catno TEXT NOT NULL DEFAULT '',
-    formats TEXT NOT NULL DEFAULT '[]',
-    genres TEXT NOT NULL DEFAULT '[]',
-    barcode TEXT NOT NULL DEFAULT '',
-    cover_url TEXT,
-    notes TEXT NOT NULL DEFAULT '',          -- written here
-    source_notes TEXT NOT NULL DEFAULT '',
-    is_listed INTEGER NOT NULL DEFAULT 0,    -- it stands on a wantlist at its source
-    state TEXT NOT NULL CHECK (state IN ('wanted', 'bought', 'hidden')),
-    added_at REAL NOT NULL,
-    changed_at REAL NOT NULL,                -- the state
-    album_id INTEGER REFERENCES albums ON DELETE SET NULL,  -- the record that it became
-    name_key TEXT NOT NULL,                  -- what all pressings have in common
-    catno_key TEXT NOT NULL,
-    words TEXT NOT NULL,                     -- what it is found by
-    UNIQUE (source, source_id)
-);
-CREATE INDEX wants_by_name ON wants (name_key);
-CREATE INDEX wants_by_barcode ON wants (barcode) WHERE barcode <> '';
-CREATE INDEX wants_of_album ON wants (album_id) WHERE album_id IS NOT NULL;
-"""
-
-VALUES = """
--- What a marketplace asks for a record (an amount and a currency), where that is from, and when it said so.
-ALTER TABLE albums ADD COLUMN value TEXT NOT NULL DEFAULT '';
-ALTER TABLE albums ADD COLUMN value_from TEXT NOT NULL DEFAULT '';
-ALTER TABLE albums ADD COLUMN valued_at REAL;
-CREATE INDEX albums_by_valuation ON albums (coalesce(valued_at, 0), id) WHERE source = 'discogs' AND gone_at IS NULL;
-INSERT INTO revisions VALUES ('values', 0);
-CREATE TRIGGER albums_valued AFTER UPDATE OF value ON albums BEGIN
-    UPDATE revisions SET value = value + 1 WHERE name = 'values';
-END;
-"""
-
 MIGRATIONS = (
     ALBUMS,
     ACCOUNTS,
@@ -703,11 +530,13 @@ MIGRATIONS = (
     OWN_VALUES,
     TRASH,
     SHARES,
-    HANDS,
+    BATCHES,
     KEEPING,
     WANTS,
     VALUES,
     SCROBBLING,
     PLAY_IMPORTS,
     RECORD_IMAGES,
+    ALERTS,
+    ACTIONS,
 )

@@ -15,9 +15,10 @@ from image_cache.db.database import Connection, DatabaseError, OperationalError,
 from image_cache.errors import StorageError
 from image_cache.models import Album
 from image_cache.records.batches.removed_table import HAS_IMAGES, OWN, RemovedTable
+from image_cache.records.columns import album_columns, album_from
 from image_cache.records.orders.appearance_table import RecordAppearanceTable
 from image_cache.records.search.index_table import SearchIndexTable
-from image_cache.records.table import AlbumTable, album_columns, album_from
+from image_cache.records.table import AlbumTable
 from image_cache.units import counted
 
 logger = logging.getLogger(__name__)
@@ -158,9 +159,9 @@ class RecordRemoval:
         """Remove a record in the transaction of the caller, so that its batch can put it back."""
         self._rows.remove(conn, [album_id], None, batch_id)
 
-    def remove_gone(self, only: GoneRecords) -> list[Removed]:
+    def remove_gone(self, only: GoneRecords, *, batch_id: int | None = None) -> list[Removed]:
         """Remove the records that match; see `remove`."""
-        return self.remove(self._rows.gone_ids(only), only)
+        return self.remove(self._rows.gone_ids(only), only, batch_id=batch_id)
 
     def remove_source(self, source: str) -> int:
         """Remove every record of a source; return how many. See `remove`."""

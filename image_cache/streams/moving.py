@@ -11,7 +11,7 @@ from image_cache.db.database import Connection
 from image_cache.errors import CacheError, DuplicateImage, NotVisible, QuotaExceeded, StorageError
 from image_cache.models import Stream, StreamImage, iso_utc
 from image_cache.streams.images import StreamImages
-from image_cache.streams.selection_table import StreamSelectionTable
+from image_cache.streams.selection_table import ImageChangeTable
 from image_cache.streams.table import StreamTable
 from image_cache.streams.validation import new_image_id
 
@@ -28,7 +28,7 @@ class StreamMoving:
         self, rows: StreamTable, images: StreamImages, max_images: int, *, clock: Callable[[], float] = time.time
     ) -> None:
         self._rows = rows
-        self._moved = StreamSelectionTable(rows.db)
+        self._moved = ImageChangeTable(rows.db)
         self._images = images
         self._max_images = max_images
         self._clock = clock

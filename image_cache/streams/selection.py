@@ -12,7 +12,7 @@ from image_cache.db.database import DatabaseError
 from image_cache.errors import CacheError, DuplicateImage, FieldRejected, NotVisible, QuotaExceeded, StorageError
 from image_cache.models import ImageVisibility, Stream, Viewer
 from image_cache.streams.moving import StreamMoving
-from image_cache.streams.selection_table import StreamSelectionTable
+from image_cache.streams.selection_table import ImageChangeTable
 from image_cache.streams.table import StreamTable
 from image_cache.streams.trash import NO_IMAGE, SAME_IMAGE, BatchResult, StreamTrash
 from image_cache.streams.undo_table import Undo, UndoTable
@@ -31,7 +31,7 @@ class StreamSelection:
         self, rows: StreamTable, trash: StreamTrash, moving: StreamMoving, *, clock: Callable[[], float] = time.time
     ) -> None:
         self._rows = rows
-        self._changes = StreamSelectionTable(rows.db)
+        self._changes = ImageChangeTable(rows.db)
         self._trash = trash
         self._moving = moving
         self._undos = UndoTable(rows.db)

@@ -8,7 +8,7 @@ from image_cache.models import StreamImage
 from image_cache.text import respellings
 
 
-class StreamSelectionTable:
+class ImageChangeTable:
     """Any thread, several processes. Methods that take a connection are called within a `write()` block."""
 
     def __init__(self, catalog: CatalogDatabase) -> None:

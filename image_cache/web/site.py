@@ -79,6 +79,8 @@ KEYS = (
             ("Search", ("/",)),
             ("Spin a record", ("S",)),
             ("Records", ("G", "R")),
+            ("Wantlist", ("G", "W")),
+            ("Do I have it?", ("G", "H")),
             ("Streams", ("G", "S")),
             ("Dashboard", ("G", "D")),
             ("About", ("G", "A")),

@@ -10,8 +10,9 @@ from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection
 from image_cache.models import Album
 from image_cache.records.batches.table import BatchTable
+from image_cache.records.columns import column_values, from_column
 from image_cache.records.hidden_table import HiddenTable
-from image_cache.records.table import AlbumTable, column_values, from_column
+from image_cache.records.table import AlbumTable
 
 PASSING = frozenset(
     {"seen_at", "gone_at", "detailed_at", "source_id", "instance_id"}

@@ -14,10 +14,11 @@ from image_cache.records.batches.imports import mark_of
 from image_cache.records.batches.merge_table import MergeTable
 from image_cache.records.batches.removed_table import RemovedTable
 from image_cache.records.batches.table import BatchTable, RecordBatch
+from image_cache.records.columns import column_values, from_column
 from image_cache.records.editing.own_values import FIELDS, edited, text_of
 from image_cache.records.hidden_table import HiddenTable
 from image_cache.records.removal import RecordRemoval
-from image_cache.records.table import AlbumTable, column_values, from_column
+from image_cache.records.table import AlbumTable
 from image_cache.tables.cells import MAX_OWN_CHARS
 
 logger = logging.getLogger(__name__)

@@ -9,8 +9,8 @@ from werkzeug.wrappers import Response as AnyResponse
 from image_cache.errors import FieldRejected
 from image_cache.records.batches.edit import EDITABLE, FieldEdit
 from image_cache.records.batches.selection_table import Selection
+from image_cache.records.columns import from_column
 from image_cache.records.editing.own_values import FIELDS, LISTS, text_of_value
-from image_cache.records.table import from_column
 from image_cache.tables.write import table_text
 from image_cache.units import whole_number
 from image_cache.web.access import Role, declare_access
@@ -60,12 +60,12 @@ def edit(selection_id: int) -> AnyResponse:
     chosen = services().selections.known(selection_id)
     edits = dict(_edits())
     try:
-        done = services().library.batches.edit(chosen.ids, edits, _who())
+        batch_id = services().batch_tasks.edit(chosen, edits, _who())
     except FieldRejected as problem:
         answer = _edit_form(chosen, wrong={problem.field: problem.reason})
         answer.status_code = 400
         return answer
-    return _done(done.id)
+    return _done(batch_id)
 
 
 @selecting.get("/selection/<int:selection_id>/records.csv")
@@ -98,7 +98,7 @@ def remove(selection_id: int) -> AnyResponse:
     chosen, library = services().selections.known(selection_id), services().library
     if request.form.get("hide") == "1":
         library.hidden.hide(chosen.ids, services().covers.clock())
-    return _done(library.batches.remove(chosen.ids, _who()).id)
+    return _done(services().batch_tasks.remove(chosen, _who()))
 
 
 def _selected() -> tuple[int, ...]:
