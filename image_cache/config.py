@@ -286,11 +286,38 @@ class Settings:
         "Fetch the tracklists of all records from Discogs in the background, so that songs are found.",
         "VINYL_VAULT_DISCOGS_TRACKS",
     )
+    DISCOGS_VALUES: bool = setting(
+        False,
+        "Fetch what each record is offered for at Discogs in the background, for members only.",
+        "VINYL_VAULT_DISCOGS_VALUES",
+    )
+    CURRENCY: str = setting(
+        "EUR",
+        "Currency of values from Discogs.",
+        "VINYL_VAULT_CURRENCY",
+        choices=("USD", "GBP", "EUR", "CAD", "AUD", "JPY", "CHF", "MXN", "BRL", "NZD", "SEK", "ZAR"),
+    )
     DISCOGS_HIDE_STALE: bool = setting(
         False,
         "Hide Discogs covers if the last sync was more than 6 hours ago. Titles stay visible.",
         "VINYL_VAULT_DISCOGS_HIDE_STALE",
     )
+
+    # Scrobbling
+    LISTENBRAINZ_API_URL: str = setting(
+        "https://api.listenbrainz.org",
+        "URL of ListenBrainz, or of a server that speaks its API. Used only for accounts that connect it.",
+        "VINYL_VAULT_LISTENBRAINZ_API_URL",
+    )
+    LASTFM_API_URL: str = setting(
+        "https://ws.audioscrobbler.com/2.0",
+        "URL of the Last.fm API. Used only for accounts that connect it.",
+        "VINYL_VAULT_LASTFM_API_URL",
+    )
+    LASTFM_API_KEY: str = setting(
+        "", "Key of your own API account at Last.fm. Without it, no one can connect Last.fm.", "VINYL_VAULT_LASTFM_API_KEY"
+    )
+    LASTFM_SECRET_FILE: Path | None = setting(None, "File with the secret of that API account.", "VINYL_VAULT_LASTFM_SECRET_FILE")
 
     # Covers for records that have none
     FIND_COVERS: bool = setting(
@@ -587,11 +614,12 @@ def _check_addresses(values: dict[str, Any]) -> None:
             raise ConfigError("VINYL_VAULT_URL_PREFIX", f"{values['URL_PREFIX']!r} must be a path such as /vinyl")
     if "TRUSTED_HOSTS" in values:
         values["TRUSTED_HOSTS"] = tuple(host.lower() for host in values["TRUSTED_HOSTS"])
-    base = values.get("DISCOGS_API_URL", "https://api.discogs.com")
-    if not re.fullmatch(r"https?://[^/?#@\s]+(/[^?#\s]*)?", base):
-        raise ConfigError("VINYL_VAULT_DISCOGS_API_URL", f"{base!r} must be a URL such as https://api.discogs.com")
-    if base.startswith("http:") and _origin("/".join(base.split("/")[:3])) not in values.get("TRUSTED_ORIGINS", ()):
-        raise ConfigError("VINYL_VAULT_DISCOGS_API_URL", "use https, or list the server in VINYL_VAULT_TRUSTED_ORIGINS")
+    for name in ("DISCOGS_API_URL", "LISTENBRAINZ_API_URL", "LASTFM_API_URL"):
+        base = values.get(name, "https:")
+        if name in values and not re.fullmatch(r"https?://[^/?#@\s]+(/[^?#\s]*)?", base):
+            raise ConfigError(f"VINYL_VAULT_{name}", f"{base!r} must be a URL such as https://api.example.org")
+        if base.startswith("http:") and _origin("/".join(base.split("/")[:3])) not in values.get("TRUSTED_ORIGINS", ()):
+            raise ConfigError(f"VINYL_VAULT_{name}", "use https, or list the server in VINYL_VAULT_TRUSTED_ORIGINS")
     for part in values.get("PAGE_MEMORY_MB", ()):
         if not re.fullmatch(r"[a-z0-9_]{1,40}\s*=\s*[0-9]{1,6}(\.[0-9]+)?", part):
             raise ConfigError("VINYL_VAULT_PAGE_MEMORY_MB", f"{part!r} must be page=megabytes, for example stream_gallery=8")
@@ -680,6 +708,7 @@ TOPICS = {
     "THUMBNAIL_SIZE": "Images",
     "TRUSTED_ORIGINS": "Downloads",
     "DISCOGS_API_URL": "Discogs",
+    "LISTENBRAINZ_API_URL": "Scrobbling",
     "FIND_COVERS": "Missing covers",
     "STREAM_IMAGES_DIR": "Streams",
     "MAX_IMPORT_MB": "Tables",

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from image_cache.accounts.household import Household
 from image_cache.accounts.service import Accounts
+from image_cache.accounts.tokens import ApiTokens
 from image_cache.config import Settings
 from image_cache.covers import CoverLoader, ImageCache
 from image_cache.covers.build import CoverServices, open_covers
@@ -24,15 +25,18 @@ from image_cache.files.build import FileServices
 from image_cache.filesystem import make_folder
 from image_cache.importers.artwork.choose import CoverEditor
 from image_cache.importers.artwork.pages import CoverPages
+from image_cache.importers.artwork.record_images import RecordImages
 from image_cache.importers.artwork.service import ArtworkService
 from image_cache.importers.artwork.table import ArtworkTable
 from image_cache.importers.demo import DemoImporter
 from image_cache.importers.demo_vault import DemoVault
 from image_cache.importers.discogs.connection import DiscogsConnection
 from image_cache.importers.discogs.service import DiscogsService
+from image_cache.importers.lookup.having import HavingReader
 from image_cache.importers.lookup.service import RecordLookup
 from image_cache.importers.music.images import MusicImages
 from image_cache.importers.music.service import MusicService
+from image_cache.importers.plays.service import PlaysImporter
 from image_cache.importers.tables.service import TableService
 from image_cache.maintenance.health.check import Check
 from image_cache.maintenance.health.examine import examine_service
@@ -40,6 +44,8 @@ from image_cache.maintenance.housekeeping import Housekeeping
 from image_cache.maintenance.memory import memory_job
 from image_cache.maintenance.readonly_vault import ReadonlyVault
 from image_cache.maintenance.scrub import Nightly, Scrub, activity
+from image_cache.records.batches.selection_table import SelectionTable
+from image_cache.records.crates.table import CrateTable
 from image_cache.records.editing.editor import RecordEditor
 from image_cache.records.library import Library
 from image_cache.records.orders.appearance_table import RecordAppearanceTable
@@ -48,6 +54,7 @@ from image_cache.records.playing.turntable import Turntable
 from image_cache.records.removal import RecordRemoval
 from image_cache.records.search.service import SearchIndexer
 from image_cache.records.take_along import TakeAlong
+from image_cache.scrobbling.service import Scrobbling
 from image_cache.server.nginx_links import NginxLinks
 from image_cache.streams import StreamImageManager, StreamImages, StreamMembers, StreamQueries
 from image_cache.streams.build import forget_image_manager, open_streams
@@ -59,6 +66,8 @@ logger = logging.getLogger(__name__)
 LIMITS_S = TASKS_S = 5.0  # how soon limits apply, and a task starts, that another process changed or added
 TURNTABLE_S = 10.0  # how late a side is counted that has played long enough
 DRAWING_S = 3.0  # how often an idle child that draws demo covers is looked for
+SCROBBLES_S = 30.0  # how soon a side that is over is sent
+HOUR_S = 3600.0
 MINUTE_S, FIRST_S = 60.0, 5.0  # views and recency are one transaction a minute, because SD cards wear
 STOP_S = 20.0  # the longest stop; the service manager kills after 25
 
@@ -71,13 +80,18 @@ class Services:
     catalog: CatalogDatabase
     library: Library
     turntable: Turntable
+    scrobbling: Scrobbling
     editor: RecordEditor
     pages: RecordPages
     cover_pages: CoverPages
     cover_editor: CoverEditor
+    record_images: RecordImages
     removal: RecordRemoval
+    selections: SelectionTable
+    crates: CrateTable
     accounts: Accounts
     household: Household
+    api_tokens: ApiTokens
     covers: ImageCache
     loader: CoverLoader
     limits: RuntimeLimits
@@ -88,6 +102,7 @@ class Services:
     files: FileServices
     tasks: TaskRunner
     tables: TableService
+    plays_import: PlaysImporter
     demo: DemoImporter
     take_along: TakeAlong
     demo_vault: DemoVault
@@ -95,6 +110,7 @@ class Services:
     music: MusicService
     artwork: ArtworkService
     lookup: RecordLookup
+    having: HavingReader
     scrub: Scrub
     nightly: Nightly
     vault: ReadonlyVault  # the same databases, for those who only look; closed with them
@@ -134,6 +150,7 @@ class Services:
         self._parts.abort()
         self.files.abort()
         self.discogs.abort()
+        self.scrobbling.abort()
         until = time.monotonic() + timeout_s
         has_ended = self.tasks.close(timeout_s / 2) & self.pool.close(timeout_s / 2)
         has_ended &= self.nightly.close(max(0.1, until - time.monotonic()))
@@ -143,7 +160,14 @@ class Services:
         release = self.covers.jobs.release_own if was_running else None
         try:
             # One by one: a database that refuses must not keep a child process running, or the others from being written.
-            for close in (release, self.streams.close, self.music.close, self._parts.close, self.catalog.close):
+            for close in (
+                release,
+                self.api_tokens.flush,
+                self.streams.close,
+                self.music.close,
+                self._parts.close,
+                self.catalog.close,
+            ):
                 try:
                     if close is not None:
                         close()
@@ -174,6 +198,7 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
     _apply(limits, covers, most_s=0.0)  # what operators changed before; evicts nothing yet
 
     accounts = Accounts(catalog, clock=clock)
+    api_tokens = ApiTokens(catalog, clock=clock)
     connection = DiscogsConnection(settings, catalog, clock=clock)
     appearances = RecordAppearanceTable(covers.cache.index.database)
     library = Library(
@@ -190,6 +215,7 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
 
     tasks = TaskRunner(catalog, settings.state_dir, clock=clock)
     indexer = SearchIndexer(catalog, tasks)
+    scrobbling = Scrobbling(settings, catalog, library=library, tasks=tasks, clock=clock)
     tables = TableService(settings, library, covers, tasks)
     demo = DemoImporter(library, covers, tasks)
     take_along = TakeAlong(settings.state_dir, library, covers, decoder=parts.decoder, tasks=tasks, clock=clock)
@@ -221,7 +247,10 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
         PeriodicJob("search", MINUTE_S, indexer.run_maintenance, first_s=FIRST_S),
         PeriodicJob("studio", DRAWING_S, parts.drawn.close_idle, first_s=DRAWING_S),
         PeriodicJob("discogs", MINUTE_S, discogs.run_maintenance, first_s=FIRST_S),
+        PeriodicJob("scrobbles", SCROBBLES_S, scrobbling.run_maintenance, first_s=FIRST_S),
+        PeriodicJob("scrobble-tokens", HOUR_S, scrobbling.delete_orphans, first_s=MINUTE_S),
         music.periodic_job(),
+        PeriodicJob("tokens", MINUTE_S, api_tokens.flush, first_s=MINUTE_S),
         PeriodicJob("streams", MINUTE_S, streams.run_maintenance, first_s=FIRST_S),
         *artwork.periodic_jobs(),
         *files.periodic_jobs(),
@@ -236,13 +265,18 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
         catalog=catalog,
         library=library,
         turntable=turntable,
+        scrobbling=scrobbling,
         editor=RecordEditor(catalog, clock=clock),
         removal=library.removal,
+        selections=SelectionTable(catalog),
+        crates=CrateTable(catalog),
         cover_editor=artwork.editor,
+        record_images=artwork.images,
         cover_pages=CoverPages(ArtworkTable(catalog), appearances, library=library, covers=covers),
         pages=RecordPages(library, covers, discogs.enqueue_details),
         accounts=accounts,
         household=Household(catalog, accounts, clock=clock),
+        api_tokens=api_tokens,
         covers=covers,
         loader=parts.loader,
         limits=limits,
@@ -253,6 +287,7 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
         files=files,
         tasks=tasks,
         tables=tables,
+        plays_import=PlaysImporter(settings, catalog, library=library, tasks=tasks, clock=clock),
         demo=demo,
         take_along=take_along,
         demo_vault=demo_vault,
@@ -262,6 +297,7 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
         lookup=RecordLookup(
             settings, catalog, parts.decoder, library=library, fetcher=parts.fetcher, discogs=connection, tasks=tasks, clock=clock
         ),
+        having=HavingReader(catalog, library),
         scrub=scrub,
         nightly=nightly,
         vault=_readonly(settings=settings, catalog=catalog, covers=covers, limits=limits, streams=streams, files=files),

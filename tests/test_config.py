@@ -32,7 +32,7 @@ def sample(row: "dataclasses.Field[object]") -> tuple[str, object]:  # noqa: PLR
         return "/vinyl", "/vinyl"
     if row.name == "PAGE_MEMORY_MB":
         return "stream_gallery=8, stream_browser=0.5", ("stream_gallery=8", "stream_browser=0.5")
-    if row.name == "DISCOGS_API_URL":
+    if row.name.endswith("_API_URL"):
         return "https://mirror.example/discogs", "https://mirror.example/discogs"
     if "tuple" in str(row.type):
         return " a.example , .b.example,, ", ("a.example", ".b.example")

@@ -6,7 +6,7 @@ Runs in the decoder's child. Deterministic: the same pixels give the same result
 import math
 import operator
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from image_cache.imaging.color import COLOURS, Colour, hex_of, oklab
 from image_cache.imaging.variants import ImageAppearance
@@ -112,18 +112,18 @@ def _bins(rgb: bytes) -> list[_Weighted]:
     """Return (pixels, lightness, a, b) of each bin, in a fixed order: 16 levels per channel, 8 where that gives too many bins."""
     colours = Counter(zip(rgb[0::3], rgb[1::3], rgb[2::3], strict=True))
     bins = _gather(
-        (red >> 4 << 8 | green >> 4 << 4 | blue >> 4, n, n * red, n * green, n * blue)
+        (red >> 4 << 8 | green >> 4 << 4 | blue >> 4, (n, n * red, n * green, n * blue))
         for (red, green, blue), n in colours.items()
     )
     if len(bins) > MAX_BINS:
-        bins = _gather((key & 0xEEE, *found) for key, found in bins.items())
+        bins = _gather((key & 0xEEE, found) for key, found in bins.items())
     return [(float(n), *oklab(red / n, green / n, blue / n)) for _, (n, red, green, blue) in sorted(bins.items())]
 
 
-def _gather(parts: Iterable[tuple[int, int, int, int, int]]) -> dict[int, list[int]]:
-    """Add up (bin, pixels, sums of red, green and blue) by bin."""
+def _gather(parts: Iterable[tuple[int, Sequence[int]]]) -> dict[int, list[int]]:
+    """Add up (pixels, sums of red, green and blue) by bin."""
     bins: dict[int, list[int]] = {}
-    for key, n, red, green, blue in parts:
+    for key, (n, red, green, blue) in parts:
         found = bins.setdefault(key, [0, 0, 0, 0])
         found[0] += n
         found[1] += red

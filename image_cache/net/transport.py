@@ -101,8 +101,10 @@ class GuardedTransport:
         self._pools = PoolManager(num_pools=HOSTS, maxsize=CONNECTIONS)
         self._pools.pool_classes_by_scheme = _pool_classes(policy)
 
-    def get(self, target: Target, headers: Mapping[str, str], connect_s: float, read_s: float) -> BaseHTTPResponse:
-        """Send a GET with these headers; return the response, with its body unread. Raises what urllib3 raises."""
+    def send(
+        self, target: Target, headers: Mapping[str, str], connect_s: float, read_s: float, body: bytes | None = None
+    ) -> BaseHTTPResponse:
+        """Send a GET, or a POST if there is a body; return the response, with its own body unread. Raises what urllib3 raises."""
         scheme, host, port = target.peer
         tls = {}
         if scheme == "https":
@@ -110,8 +112,9 @@ class GuardedTransport:
             tls = {"ssl_context": _tls_context(authorities), "cert_reqs": "CERT_REQUIRED"}
         pool = self._pools.connection_from_host(host, port, scheme, pool_kwargs=tls)
         return pool.urlopen(
-            "GET",
+            "GET" if body is None else "POST",
             split_url(target.url).request_uri,  # without dot segments, as browsers send it
+            body=body,
             headers=headers,
             timeout=Timeout(connect=connect_s, read=read_s),
             retries=False,

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 from image_cache.errors import ImportRejected, TableRejected
 from image_cache.import_models import ImportRow
-from image_cache.tables.rows import COLUMNS, row_from
+from image_cache.tables.rows import known_column, plain_name, row_from
 
 MAX_RECORD_CHARS = 256 * 1024
 CHUNK_BYTES = 64 * 1024
@@ -22,7 +22,7 @@ _WRAPPED = re.compile(r'\{[ \t\r\n]*"albums"[ \t\r\n]*:[ \t\r\n]*\[')
 
 def read_json(path: Path, file: BinaryIO) -> Iterator[ImportRow | ImportRejected]:
     """Yield the records of a JSON file. `line` is where a record begins; the reason of a rejected one also has its number."""
-    records = _Records(file)
+    records = JsonRecords(file)
     number = 0
     try:
         records.open()
@@ -33,17 +33,17 @@ def read_json(path: Path, file: BinaryIO) -> Iterator[ImportRow | ImportRejected
                 yield _row(line, value)
             except ImportRejected as problem:
                 yield ImportRejected(line, f"record {number}: {problem.reason}")
-    except _BrokenJson as problem:
+    except BrokenJson as problem:
         if number == 0:
             raise TableRejected(str(path), str(problem)) from None
         yield ImportRejected(records.line, f"{problem}. Nothing after this point was read")
 
 
-class _BrokenJson(ValueError):
+class BrokenJson(ValueError):
     """The rest of the file cannot be read; the text says why."""
 
 
-class _Records:
+class JsonRecords:
     """A window on the text of a file that moves from record to record. `line` is the current line."""
 
     def __init__(self, file: BinaryIO) -> None:
@@ -56,7 +56,7 @@ class _Records:
         self._is_first = True
 
     def open(self) -> None:
-        """Skip the opening bracket. Raises `_BrokenJson`."""
+        """Skip the opening bracket. Raises `BrokenJson`."""
         self._read()
         self._window = self._window.removeprefix("\ufeff")
         self._skip_space()
@@ -66,33 +66,33 @@ class _Records:
         elif self._window.startswith("[", self._index):
             self._skip_to(self._index + 1)
         else:
-            raise _BrokenJson("expected a JSON list of records, or an object with a list named albums")
+            raise BrokenJson("expected a JSON list of records, or an object with a list named albums")
 
     def next(self) -> tuple[int, Any] | None:
-        """Return the line and the value of the next record, None after the last one. Raises `_BrokenJson`."""
+        """Return the line and the value of the next record, None after the last one. Raises `BrokenJson`."""
         mark = self._peek()
         if mark == "]":
             return None
         if not self._is_first:
             if mark != ",":
-                raise _BrokenJson("the JSON is incomplete" if not mark else "invalid JSON between two records")
+                raise BrokenJson("the JSON is incomplete" if not mark else "invalid JSON between two records")
             self._skip_to(self._index + 1)
             mark = self._peek()
         self._is_first = False
         line = self.line
         if mark and mark not in '{["0123456789-tfn':
-            raise _BrokenJson("the JSON contains an entry that is not a record")
+            raise BrokenJson("the JSON contains an entry that is not a record")
         # Starting again with each chunk is bounded: after four chunks the record is too long.
         while True:
             try:
                 value, end = self._json.raw_decode(self._window, self._index)
             except RecursionError:
-                raise _BrokenJson("the JSON is nested too deeply") from None
+                raise BrokenJson("the JSON is nested too deeply") from None
             except ValueError:
                 if len(self._window) - self._index > MAX_RECORD_CHARS:
-                    raise _BrokenJson(f"the JSON is invalid, or a record is longer than {MAX_RECORD_CHARS // 1024} KB") from None
+                    raise BrokenJson(f"the JSON is invalid, or a record is longer than {MAX_RECORD_CHARS // 1024} KB") from None
                 if not self._read():
-                    raise _BrokenJson("the JSON is incomplete or invalid") from None
+                    raise BrokenJson("the JSON is incomplete or invalid") from None
                 continue
             self._skip_to(end)
             return line, value
@@ -118,7 +118,7 @@ class _Records:
         try:
             text = self._utf_8.decode(chunk, final=not chunk)
         except UnicodeDecodeError:
-            raise _BrokenJson("the JSON is not UTF-8 text") from None
+            raise BrokenJson("the JSON is not UTF-8 text") from None
         self._window = self._window[self._index :] + text
         self._index = 0
         return bool(chunk)
@@ -127,8 +127,5 @@ class _Records:
 def _row(line: int, value: Any) -> ImportRow:
     if not isinstance(value, dict):
         raise ImportRejected(line, "not a JSON object with column names as keys")
-    cells: dict[str, Any] = {}
-    for name, cell in value.items():
-        known = "_".join(name.lower().split())
-        cells[known if known in COLUMNS else name] = cell
-    return row_from(line, cells)
+    header = [plain_name(name) for name in value]
+    return row_from(line, {known_column(name, header) or name: cell for name, cell in value.items()})

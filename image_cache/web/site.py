@@ -92,6 +92,7 @@ KEYS = (
             ("First / last record", ("Home", "End")),
             ("Jump to a letter", ("Shift", "A to Z")),
             ("Smaller / larger covers", ("-", "+")),
+            ("Select a record", ("X",)),
         ),
     ),
     ("On a record", (("Previous / next record", ("←", "→")), ("I played it", ("P",)), ("Back to the wall", ("Esc",)))),

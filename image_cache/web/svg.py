@@ -5,6 +5,7 @@ Colours are presentation attributes, which a strict content policy allows. Knows
 
 import math
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 
 from markupsafe import Markup
@@ -13,6 +14,7 @@ from image_cache.imaging import color
 from image_cache.imaging.color import hex_of, oklab, rgb_of, rgb_of_oklab
 from image_cache.models import Album, Cover
 from image_cache.records.orders.colours import BANDS, RAMPS, is_ascending
+from image_cache.records.playing.sides import carrier_of
 
 MAX_SPINES = 11  # with more records over one letter each spine stands for several
 HEX = re.compile(r"#[0-9a-f]{6}", re.IGNORECASE)
@@ -102,26 +104,43 @@ def spine(cover: Cover) -> tuple[Markup, str]:
     return back, "light" if ink_on(cover.average or "") == "#ffffff" else "dark"
 
 
-def disc_label(artist: str, title: str, side: str = "A", speed: str = "33 1/3") -> Markup:
+def crate(averages: Sequence[str]) -> Markup:
+    """Draw the spines of a crate, seen from the front, in the colours of the covers; "" for one that has no colour yet."""
+    paths = []
+    for number, average in enumerate(averages):
+        top = number * 7 % 4
+        fill = average if is_hex(average) else "currentColor"
+        paths.append(Markup('<path fill="{}" d="M{} {}h9v{}h-9z"/>').format(fill, 10 * number, top, 64 - top))
+    width = max(1, 10 * len(paths) - 1)
+    return Markup('<svg width="{0}" height="64" viewBox="0 0 {0} 64" aria-hidden="true" focusable="false">{1}</svg>').format(
+        width, Markup("").join(paths)
+    )
+
+
+def disc_label(artist: str, title: str, side: str = "A", speed: str = "33 1/3", note: str = "stereo") -> Markup:
     """Draw the paper label in the middle of a disc."""
     return Markup(
         '<svg class="label" viewBox="0 0 200 200" aria-hidden="true" focusable="false">'
         '<circle class="paper" cx="100" cy="100" r="100"/><circle class="rim" cx="100" cy="100" r="92"/>'
         '<text class="who" x="100" y="47" font-size="{size}">{artist}</text><text x="100" y="66" font-size="13">{title}</text>'
         '<text class="side" x="44" y="107" font-size="20">{side}</text><text x="154" y="105" font-size="13">{speed}</text>'
-        '<text x="100" y="156" font-size="13">stereo</text><circle class="pin" cx="100" cy="100" r="7"/></svg>'
-    ).format(artist=_cut(artist, 24), title=_cut(title, 26), side=side, speed=speed, size=17 if len(artist) < 18 else 14)
+        '<text x="100" y="156" font-size="13">{note}</text><circle class="pin" cx="100" cy="100" r="7"/></svg>'
+    ).format(
+        artist=_cut(artist, 24), title=_cut(title, 26), side=side, speed=speed, note=note, size=17 if len(artist) < 18 else 14
+    )
 
 
-def album_label(album: Album) -> Markup:
-    """Draw the label of an album's first side; 45 for a single, no speed for a CD or cassette."""
-    formats = " ".join(album.formats).lower()
-    if any(word in formats for word in ('7"', "single", "45")):
-        speed = "45"
-    else:
-        speed = "" if "cd" in formats.split() or "cassette" in formats else "33 1/3"
-    side = album.tracks[0].position[:1].upper() if album.tracks and album.tracks[0].position[:1].isalpha() else "A"
-    return disc_label(album.artist, album.title, side, speed)
+def album_label(album: Album, side: str = "") -> Markup:
+    """Draw the label of a side of an album, of its first one for "": 78 for shellac, 45 for a single, no speed for a CD."""
+    carrier, formats = carrier_of(album.formats), " ".join(album.formats).lower()
+    first = album.tracks[0].position[:1].upper() if album.tracks and album.tracks[0].position[:1].isalpha() else "A"
+    if carrier == "shellac":
+        size = next((f"{inches} inch" for inches in ("10", "12", "7") if f'{inches}"' in formats), "")
+        return disc_label(album.artist, album.title, side or first, "78", size)
+    if carrier == "cd":
+        return disc_label(album.artist, album.title, side or "", "", "compact disc")
+    speed = "45" if any(word in formats for word in ('7"', "single", "45 rpm")) else "33 1/3"
+    return disc_label(album.artist, album.title, side or first, speed, "mono" if "mono" in formats else "stereo")
 
 
 def _svg(kind: str, *parts: str | Markup) -> Markup:

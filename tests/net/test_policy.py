@@ -411,7 +411,7 @@ def test_every_use_of_the_transport_is_guarded(canary: Origin, monkeypatch: pyte
     canary.put("/r", status=302, headers={"Location": "/a.jpg", "Set-Cookie": "who=me"})
 
     def get(url: str) -> BaseHTTPResponse:
-        return transport.get(parse_url(url), {"Accept": "*/*"}, 3, 5)
+        return transport.send(parse_url(url), {"Accept": "*/*"}, 3, 5)
 
     with DeadlineWatcher().watch(30) as watch:
         token = deadline.current_deadline.set(watch)

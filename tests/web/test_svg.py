@@ -142,3 +142,20 @@ def test_the_address_of_a_wall_leaves_out_what_goes_without_saying() -> None:
     assert here.url(density="s") == "/?sort=year&genre=R%26B&page=3&density=s"
     assert here.url(sort="artist") == "/?genre=R%26B"
     assert wall.WallAddress(AlbumQuery()).url() == "/"
+
+
+@pytest.mark.parametrize(
+    ("formats", "says", "without"),
+    [
+        (("Vinyl", "LP"), ("33 1/3", "stereo"), "78"),
+        (("Vinyl", "LP", "Mono"), ("33 1/3", "mono"), "stereo"),
+        (("Vinyl", '7"', "45 RPM"), ("45",), "33"),
+        (("Shellac", '10"', "78 RPM"), ("78", "10 inch"), "stereo"),
+        (("CD", "Album"), ("compact disc",), "33"),
+        (("CD", "Vinyl", "LP"), ("33 1/3",), "compact"),
+    ],
+)
+def test_the_label_says_how_fast_a_disc_turns(formats: tuple[str, ...], says: tuple[str, ...], without: str) -> None:
+    label = drawing.album_label(Album(1, "", "", "T", "A", "", "", formats=formats))
+    assert all(word in label for word in says)
+    assert without not in label

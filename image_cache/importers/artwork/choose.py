@@ -87,6 +87,11 @@ class CoverEditor:
 
         Raises `UploadTooLarge`, `ImageRejected`, `DecoderFailed`, `DecoderBusy`, `UnknownAlbum` or `StorageError`; nothing has changed then.
         """
+        address, body = self.store(file)
+        self._put(album, address, body)
+
+    def store(self, file: BinaryIO | bytes) -> tuple[str, bytes]:
+        """Store an uploaded image that can be shown; return its address and bytes. Raises as `upload`."""
         try:
             body = file if isinstance(file, bytes) else file.read(self.max_bytes + 1)
         except OSError as error:
@@ -99,11 +104,16 @@ class CoverEditor:
         if format_ not in FORMATS:
             raise ImageRejected(f"{format_} files are not supported. Use {', '.join(FORMATS)}")
         self._decoder.render(body, [self._covers.variants["detail"]], wait_s=WAIT_S)
-        self._put(album, self._own.store(body), body)
+        return self._own.store(body), body
+
+    def keep(self, address: str, body: bytes) -> None:
+        """Show an image that a record has from now on. Its file may have been deleted with its last other use a moment ago."""
+        self._own.store(body)
+        self._show(address)
 
     def remove(self, album: Album) -> None:
         """Use the cover of the source again. An uploaded image that no other record uses is deleted."""
-        self._delete_unused(self.rows.choose(album.id, None))
+        self.delete_unused(self.rows.choose(album.id, None))
 
     def retry_source(self, album: Album) -> None:
         """Fetch the address of the source again although it was rejected. What it answers may be rejected again, what it answered before not."""
@@ -114,12 +124,12 @@ class CoverEditor:
     def _put(self, album: Album, address: str, body: bytes | None = None) -> None:
         before = self.rows.choose(album.id, address)
         if self.rows.album(album.id) is None:  # it was removed a moment ago
-            self._delete_unused(address)
+            self.delete_unused(address)
             raise UnknownAlbum(album.id)
         if body is not None:  # the last other record with this image may have been removed meanwhile, and its file too
             self._own.store(body)
         if before != address:
-            self._delete_unused(before)
+            self.delete_unused(before)
         self._covers.clear_failures([address])
         self._show(address)
         logger.info("cover chosen album=%s", album.id)
@@ -128,7 +138,8 @@ class CoverEditor:
         self._covers.register([address])
         self._covers.enqueue_missing([address], VISIBLE)
 
-    def _delete_unused(self, address: str | None) -> None:
+    def delete_unused(self, address: str | None) -> None:
+        """Delete an uploaded file that no record shows any more."""
         if address and address.startswith(SCHEME) and not self.rows.is_used(address):
             try:
                 self._own.delete(address)

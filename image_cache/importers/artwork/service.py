@@ -14,6 +14,7 @@ from image_cache.engine.pool import PeriodicJob
 from image_cache.imaging.decoder import Decoder
 from image_cache.importers.artwork.audit import CoverAudit
 from image_cache.importers.artwork.choose import CoverEditor
+from image_cache.importers.artwork.record_images import RecordImages
 from image_cache.importers.artwork.search import KIND, ArtworkSearch
 from image_cache.importers.artwork.table import ArtworkTable
 from image_cache.importers.discogs.connection import DiscogsConnection
@@ -48,6 +49,7 @@ class ArtworkService:
         rows = ArtworkTable(catalog)
         self.appearances = appearances
         self.editor = CoverEditor(settings, rows, covers=covers, own=own, decoder=decoder, tasks=tasks, clock=clock)
+        self.images = RecordImages(catalog, self.editor)
         self.audit = CoverAudit(rows, covers, AppearanceJob(covers, decoder), appearances)
         self._covers = covers
         self._tasks = tasks

@@ -1,30 +1,25 @@
 """Discogs connection: the token and whose it is, the rate limit of its account, and a client for each task."""
 
-import os
-import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from image_cache.config import Settings
 from image_cache.db.catalog import CatalogDatabase
-from image_cache.errors import OriginError, SourceAway, SourceRefused, StorageError
-from image_cache.filesystem import make_folder, replacing
+from image_cache.errors import OriginError, SourceAway, SourceRefused
 from image_cache.importers.discogs.client import DiscogsClient
 from image_cache.importers.discogs.parse import FIELDS, SOURCE
 from image_cache.models import Album
 from image_cache.net.lazy_client import LazyHttpClient, make_fetcher
 from image_cache.net.rate_limit import RateLimiter, ServiceStateTable
+from image_cache.net.token_file import TokenFile
 from image_cache.tasks.runner import Task
 
 FRESH_S = 6 * 3600.0  # the terms of Discogs: nothing may be shown as current that is older than its own pages by more than this
 READ_TIMEOUT_S = 20.0  # a page of a hundred records takes Discogs a while
 SHOWN_S = 2.0  # shorter waits are not shown as a pause
 STEP_S = 0.25
-_TOKEN = re.compile(r"[A-Za-z0-9_-]{20,128}")
-_MAX_BYTES = 1000
 
 
 class DiscogsConnection:
@@ -97,66 +92,6 @@ class DiscogsConnection:
         except OriginError as error:
             raise SourceAway(f"Could not reach Discogs: {error.reason}. Your token is saved; test it again later.") from error
         return account, page.items if page else 0
-
-
-def looks_like_token(text: str) -> bool:
-    """Return True if the text could be a token: letters and digits only, so nothing that would end a header."""
-    return _TOKEN.fullmatch(text) is not None
-
-
-class TokenFile:
-    """A token in a file. Any thread, several processes."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def exists(self) -> bool:
-        return self.path.is_file()
-
-    def read(self) -> str | None:
-        """Return the token, or None if there is none. Raises `StorageError`."""
-        try:
-            fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise StorageError(self.path.name, error.strerror or "cannot be read") from error
-        try:
-            text = os.read(fd, _MAX_BYTES).decode("ascii", errors="replace").strip()
-        finally:
-            os.close(fd)
-        return text if looks_like_token(text) else None
-
-    def write(self, token: str) -> None:
-        """Replace the token atomically. Raises `StorageError`, and `ValueError` for text that cannot be a token."""
-        if not looks_like_token(token):
-            raise ValueError("not a token")
-        try:
-            make_folder(self.path.parent)
-            with replacing(self.path, is_durable=True) as file:
-                file.write(token.encode("ascii"))
-        except OSError as error:
-            raise StorageError(self.path.name, error.strerror or "cannot be written") from error
-
-    def replace_by(self, other: "TokenFile") -> bool:
-        """Move the token of another file here; return False if it has none. Raises `StorageError`."""
-        try:
-            other.path.replace(self.path)
-        except FileNotFoundError:
-            return False
-        except OSError as error:
-            raise StorageError(self.path.name, error.strerror or "cannot be written") from error
-        return True
-
-    def delete(self) -> bool:
-        """Delete the token; return True if there was one. Raises `StorageError`."""
-        try:
-            self.path.unlink()
-        except FileNotFoundError:
-            return False
-        except OSError as error:
-            raise StorageError(self.path.name, error.strerror or "cannot be deleted") from error
-        return True
 
 
 def _waiter(task: Task) -> Callable[[float], None]:

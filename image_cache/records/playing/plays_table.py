@@ -75,6 +75,30 @@ class PlaysTable:
         sql = "INSERT INTO plays (album_id, played_at, sides, account_id) VALUES (?, ?, ?, ?) RETURNING id"
         return int(conn.execute(sql, (album_id, played_at, side, account_id)).fetchone()["id"])
 
+    def add_heard(
+        self,
+        conn: Connection,
+        play_id: int,
+        side: str,
+        started_at: float,
+        ended_at: float | None,
+        *,
+        length_s: int | None = None,
+        account_id: int | None = None,
+    ) -> None:
+        """Write when a side of a play was heard, "" for the whole record. `ended_at` None: it still plays, perhaps to its end."""
+        conn.execute(
+            "INSERT INTO sides_heard (play_id, side, started_at, length_s, ended_at, account_id) VALUES (?, ?, ?, ?, ?, ?)",
+            (play_id, side, started_at, length_s, ended_at, account_id),
+        )
+
+    def end_heard(self, conn: Connection, play_id: int, started_at: float, ended_at: float) -> None:
+        """Write that the side of a play that was started then was flipped or stopped."""
+        conn.execute(
+            "UPDATE sides_heard SET ended_at = ? WHERE play_id = ? AND started_at = ? AND ended_at IS NULL",
+            (ended_at, play_id, started_at),
+        )
+
     def add_side(self, conn: Connection, play_id: int, side: str) -> bool:
         """Add a side to a play; False if the play was undone."""
         sql = "UPDATE plays SET sides = sides || char(10) || ? WHERE id = ?"

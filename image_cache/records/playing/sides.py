@@ -9,7 +9,10 @@ from image_cache.models import Album, Track
 
 DISC = re.compile(r"([0-9]{1,3})-[0-9]{1,3}")
 SIDED = re.compile(r"([A-Z])[0-9]*[a-z]?", re.IGNORECASE)
-DIGITAL = ("cd", "cdr", "sacd", "file", "dvd", "blu-ray")  # formats that have no sides
+DISCS = frozenset({"cd", "cdr", "sacd", "hdcd", "dvd", "blu-ray"})
+FILES = frozenset({"file", "flac", "mp3", "aac", "alac", "wav", "ogg", "opus"})
+TAPES = frozenset({"cassette", "reel-to-reel", "cartridge"})
+VINYL = frozenset({"vinyl", "lp", '7"', '12"'})
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +40,20 @@ def playable_sides(album: Album) -> list[Side]:
     found = sides(album.tracks)
     if found and found[0].name != "Tracks":
         return found
-    words = {word for text in album.formats for word in text.lower().replace(",", " ").split()}
-    if words & set(DIGITAL):
+    if carrier_of(album.formats) in ("cd", "file"):
         return [Side("All of it", album.tracks, found[0].total_s if found else None)]
     return [Side("Side A", (), None), Side("Side B", (), None)]
+
+
+def carrier_of(formats: Sequence[str]) -> str:
+    """Return what is played: vinyl, shellac, cd, cassette or file; vinyl where the formats do not say, or name several."""
+    words = {word for text in formats for word in text.lower().replace(",", " ").split()}
+    if "shellac" in words or any("78 rpm" in text.lower() for text in formats):
+        return "shellac"
+    if words & VINYL:
+        return "vinyl"
+    found = (("cd", DISCS), ("cassette", TAPES), ("file", FILES))
+    return next((name for name, named in found if words & named), "vinyl")
 
 
 def _side(name: str, tracks: Sequence[Track]) -> Side:

@@ -21,6 +21,7 @@ from image_cache.records.playing.sides import Side, playable_sides
 logger = logging.getLogger(__name__)
 
 UNKNOWN_S = 20 * 60.0  # how long a side of unknown length plays: no LP side is much longer
+TRACK_S = 240  # and a track
 IDLE_S = 10 * 60.0  # after its end a side is still offered to be flipped
 SITTING_S = 3 * 3600.0
 GUEST_UNDO_S = 3600.0  # a guest at home takes back what was just counted, not the history
@@ -94,7 +95,7 @@ class Turntable:
             raise FieldRejected("side", f"side must be one of {', '.join(one.name for one in found)}, not {side_name[:40]!r}")
         now = self._clock()
         with self._rows.db.write() as conn:
-            before = self._settled(conn, self._rows.now(conn), now, is_flipped=True, next_album=album_id)
+            before = self._settled(conn, self._rows.now(conn), now, is_ending=True, next_album=album_id)
             is_same = before.album_id == album_id and 0 <= now - before.started_at < SITTING_S
             play_id = before.play_id if is_same else None
             self._rows.put(conn, NowPlaying(0, album_id, side.name, now, side.total_s, play_id, False, account_id))
@@ -104,7 +105,7 @@ class Turntable:
         with self._rows.db.write() as conn:
             before = self._rows.now(conn)
             if before.album_id:
-                self._settled(conn, before, self._clock())
+                self._settled(conn, before, self._clock(), is_ending=True)
                 self._rows.put(conn, IDLE)
 
     def settle(self) -> None:
@@ -132,10 +133,16 @@ class Turntable:
                 self._rows.remove_play(conn, last, since)
 
     def play(self, album_id: int, account_id: int | None = None) -> None:
-        """Count a play at once, without a side. Raises `UnknownAlbum`."""
+        """Count a play of a whole record that has just ended. Raises `UnknownAlbum`."""
+        album, now = self._library.album(album_id), self._clock()
+        if album is None:
+            raise UnknownAlbum(album_id)
+        length_s = sum(track.duration_s if track.duration_s is not None else TRACK_S for track in album.tracks)
         with self._rows.db.write() as conn:
-            if self._rows.add_play(conn, album_id, self._clock(), "", account_id) is None:
+            play_id = self._rows.add_play(conn, album_id, now, "", account_id)
+            if play_id is None:
                 raise UnknownAlbum(album_id)
+            self._rows.add_heard(conn, play_id, "", now - length_s, now, account_id=account_id)
 
     def history(self, limit: int, before: tuple[float, int] | None = None) -> list[Play]:
         """Return plays, the newest first, from before the (time, id) of the last one of a page."""
@@ -146,15 +153,24 @@ class Turntable:
         return self._library.sample(count, random.Random(self._clock()))  # noqa: S311  which covers are shown is no secret
 
     def _settled(
-        self, conn: Connection, row: NowPlaying, now: float, *, is_flipped: bool = False, next_album: int = 0
+        self, conn: Connection, row: NowPlaying, now: float, *, is_ending: bool = False, next_album: int = 0
     ) -> NowPlaying:
-        """Count a side that is due, or that is flipped for another of the same record; return the row with its play."""
-        is_due = now >= _counts_at(row) or (is_flipped and row.album_id == next_album)
+        """Count a side that is due, or that is flipped for another of the same record; return the row with its play.
+
+        `is_ending`: the side is flipped, stopped, or gives way to another record.
+        """
+        if row.is_counted and is_ending and row.play_id is not None:
+            self._rows.end_heard(conn, row.play_id, row.started_at, now)
+        is_due = now >= _counts_at(row) or (is_ending and row.album_id == next_album)
         if not row.album_id or row.is_counted or not is_due:
             return row
-        if row.play_id is not None and self._rows.add_side(conn, row.play_id, row.side):
-            return replace(row, is_counted=True)
-        play_id = self._rows.add_play(conn, row.album_id, row.started_at, row.side, row.account_id)
+        play_id = row.play_id
+        if play_id is None or not self._rows.add_side(conn, play_id, row.side):
+            play_id = self._rows.add_play(conn, row.album_id, row.started_at, row.side, row.account_id)
+        if play_id is not None:
+            ended_at = now if is_ending else None
+            heard = {"length_s": row.length_s, "account_id": row.account_id}
+            self._rows.add_heard(conn, play_id, row.side, row.started_at, ended_at, **heard)
         return replace(row, play_id=play_id, is_counted=True)
 
 

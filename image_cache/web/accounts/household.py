@@ -8,10 +8,10 @@ from image_cache.accounts.household import INVITED, device_name
 from image_cache.accounts.household_table import AccountLink
 from image_cache.errors import AccountRejected
 from image_cache.web.access import Role, declare_access
-from image_cache.web.accounts.qr import qr_code
 from image_cache.web.accounts.views import start_session
 from image_cache.web.context import account, flash, pop_flash, public_origin, services
 from image_cache.web.forwarded import url_prefix
+from image_cache.web.qr import qr_code
 from image_cache.web.rate_limits import limiter
 from image_cache.web.responses import page_response
 

@@ -68,7 +68,7 @@ def account_page() -> str:
 @limiter.limit("60 per minute")
 def end_session() -> Response:
     """Log out on another device."""
-    services().household.end_session(_logged_in(), request.form.get("session", ""))
+    services().household.end_session(logged_in(), request.form.get("session", ""))
     return redirect("/account?done=session", 303)
 
 
@@ -77,7 +77,7 @@ def end_session() -> Response:
 @limiter.limit("10 per minute")
 def end_all_sessions() -> Response:
     """Log out everywhere, here as well."""
-    services().accounts.revoke(_logged_in())
+    services().accounts.revoke(logged_in())
     session.clear()
     return redirect("/login", 303)
 
@@ -87,7 +87,7 @@ def end_all_sessions() -> Response:
 @limiter.limit("10 per minute")
 def change_password() -> Response | Refusal:
     """Change your own password. All other sessions of the account end."""
-    who = _logged_in()
+    who = logged_in()
     old, new = request.form.get("old_password", ""), request.form.get("password", "")
     try:
         token = services().accounts.change_password(who, old, new, request.remote_addr or "", _device())
@@ -108,11 +108,11 @@ def logout() -> Response:
 
 
 def _account_page(**values: str) -> str:
-    sessions, current = services().household.sessions(_logged_in()), session_number(session.get(SESSION_TOKEN, ""))
+    sessions, current = services().household.sessions(logged_in()), session_number(session.get(SESSION_TOKEN, ""))
     return render_template("accounts/account.html", sessions=sessions, current=current, **values)
 
 
-def _logged_in() -> Account:
+def logged_in() -> Account:
     """Return the account of the session. Raises `Unauthorized` if it was removed at this very moment."""
     found = account()
     if found is None:

@@ -1,13 +1,15 @@
 """Covers of records: which are missing, which could be better, and the page on which one is chosen. For owners and operators."""
 
 import logging
-from typing import Any
+from collections.abc import Callable
+from typing import Any, BinaryIO
 
 from flask import Blueprint, Response, redirect, render_template, request, url_for
 from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.errors import CacheError, DecoderFailed, ImageRejected, StorageError, UnknownAlbum, UploadTooLarge
+from image_cache.importers.artwork.record_images import KINDS
 from image_cache.models import Album
 from image_cache.units import whole_number
 from image_cache.web.access import Role, declare_access
@@ -105,28 +107,33 @@ def cover_body_limits() -> BodyLimits | None:
 @limiter.limit("60 per minute")
 def upload(album_id: int) -> AnyResponse:
     """Use an uploaded image as the cover; the page says what is wrong with one that is rejected."""
-    album, file = _album(album_id), request.files.get(FIELD)
-    try:
-        if file is None or not file.filename:
-            raise ImageRejected("choose a file first")
-        if isinstance(file.stream, UploadBuffer):
-            if file.stream.is_too_large:
-                raise UploadTooLarge(services().cover_editor.max_bytes, file.stream.size_bytes)
-            if file.stream.has_failed:
-                raise StorageError("upload", "not enough disk space on the server")
-        services().cover_editor.upload(album, file.stream)  # type: ignore[arg-type]
-    except (ImageRejected, DecoderFailed, UploadTooLarge) as error:
-        response = Response(_cover_page(album, wrong=_sentence(error)), status_of(error))
-        if response.status_code == 503:
-            response.headers["Retry-After"] = str(RETRY_AFTER_S)
-        return response
-    except StorageError as error:
-        logger.error("own cover refused album=%s reason=%s", album.id, error)  # noqa: TRY400  a sentence, not a traceback
-        return Response(_cover_page(album, wrong=f"Could not save the cover: {error.reason}."), 507)
-    finally:
-        if file is not None:
-            file.close()
-    return redirect(url_for("sleeves.cover", album_id=album.id, done="uploaded"), 303)
+    album = _album(album_id)
+    refused = _receive(album, lambda stream: services().cover_editor.upload(album, stream), "wrong")
+    return refused or redirect(url_for("sleeves.cover", album_id=album.id, done="uploaded"), 303)
+
+
+@sleeves.post("/album/<int:album_id>/images")
+@larger_body(cover_body_limits)
+@limiter.limit("60 per minute")
+def upload_image(album_id: int) -> AnyResponse:
+    """Add a further image of the kind that the form field kind names: the back, an inner sleeve, a label."""
+    album, kind = _album(album_id), request.form.get("kind", "")
+    refused = _receive(album, lambda stream: services().record_images.upload(album, stream, kind), "image_wrong")
+    return refused or redirect(url_for("sleeves.cover", album_id=album.id, done="image", _anchor="images"), 303)
+
+
+@sleeves.post("/album/<int:album_id>/images/<int:number>/<action>")
+@limiter.limit("60 per minute")
+def act_on_image(album_id: int, number: int, action: str) -> AnyResponse:
+    """Move a further image (earlier, later), or remove it."""
+    album, images = _album(album_id), services().record_images
+    if action == "remove":
+        done = "image-removed" if images.remove(album, number) else ""
+    elif action in ("earlier", "later"):
+        done = "image-moved" if images.move(album, number, is_later=action == "later") else ""
+    else:
+        raise NotFound
+    return redirect(url_for("sleeves.cover", album_id=album.id, done=done or None, _anchor="images"), 303)
 
 
 @sleeves.post("/album/<int:album_id>/cover/<action>")
@@ -152,9 +159,37 @@ def act(album_id: int, action: str) -> AnyResponse:
     return redirect(url_for("sleeves.cover", album_id=album.id, done=action), 303)
 
 
-def _cover_page(album: Album, wrong: str = "") -> str:
+def _receive(album: Album, take: Callable[[BinaryIO], None], place: str) -> AnyResponse | None:
+    """Hand the uploaded file to `take`; return the page with the reason if it is rejected, shown at its `place`."""
+    file = request.files.get(FIELD)
+    try:
+        if file is None or not file.filename:
+            raise ImageRejected("choose a file first")
+        if isinstance(file.stream, UploadBuffer):
+            if file.stream.is_too_large:
+                raise UploadTooLarge(services().cover_editor.max_bytes, file.stream.size_bytes)
+            if file.stream.has_failed:
+                raise StorageError("upload", "not enough disk space on the server")
+        take(file.stream)  # type: ignore[arg-type]
+    except (ImageRejected, DecoderFailed, UploadTooLarge) as error:
+        response = Response(_cover_page(album, **{place: _sentence(error)}), status_of(error))
+        if response.status_code == 503:
+            response.headers["Retry-After"] = str(RETRY_AFTER_S)
+        return response
+    except StorageError as error:
+        logger.error("own cover refused album=%s reason=%s", album.id, error)  # noqa: TRY400  a sentence, not a traceback
+        return Response(_cover_page(album, **{place: f"Could not save the image: {error.reason}."}), 507)
+    finally:
+        if file is not None:
+            file.close()
+    return None
+
+
+def _cover_page(album: Album, wrong: str = "", image_wrong: str = "") -> str:
     choice = services().cover_pages.choice(album)
-    know_covers({album.picture: choice.cover})
+    images = services().record_images.of(album.id)
+    looks = services().covers.for_page([one.address for one in images])
+    know_covers({**looks, album.picture: choice.cover})
     values: dict[str, Any] = {
         "album": album,
         "cover": choice.cover,
@@ -168,6 +203,9 @@ def _cover_page(album: Album, wrong: str = "") -> str:
         "is_on": services().settings.FIND_COVERS,
         "done": view_models.DONE.get(request.args.get("done", ""), ""),
         "wrong": wrong,
+        "images": [(one, looks[one.address]) for one in images],
+        "kinds": KINDS,
+        "image_wrong": image_wrong,
     }
     return render_template("covers/edit.html", **values)
 

@@ -24,6 +24,9 @@ DONE = {
     "remove": "Undone. The cover from the original source is used again.",
     "again": "Search queued with top priority.",
     "believe": "Retrying the original source.",
+    "image": "Image added.",
+    "image-moved": "Order changed.",
+    "image-removed": "Image removed.",
 }
 # kind -> the title of its section, and its text; the worst first.
 KINDS = {

@@ -29,6 +29,8 @@ METHODS = (
         ("music",), "folder", "Folder"),
     ImportMethod("demo", "Demo collection", "/import/demo", "240 records that never existed. Remove them again with one click.",
         ("demo",), "demo", "Demo"),
+    ImportMethod("plays", "Old plays", "/import/plays", "What you played before, from ListenBrainz, Last.fm or a table.",
+        ("plays", "plays-look"), "table", "Plays", False),
     ImportMethod("covers", "Missing covers", "/covers/missing", "Find or upload covers for records that have none.",
         ("covers",), "covers", "No cover", False),
 )  # fmt: skip
@@ -37,6 +39,7 @@ QUIET = (  # tasks that these pages do not show
     "discogs-tracks",
     "demo-rest",
     "take-along",
+    "scrobble",
     "lookup",
     "lookup-2",
     "lookup-3",

@@ -12,11 +12,12 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.db.database import DatabaseError
 from image_cache.records.playing.plays_table import Play
+from image_cache.records.playing.sides import carrier_of
 from image_cache.records.playing.turntable import Spinning, Turntable
 from image_cache.units import whole_number
 from image_cache.web import svg as drawing
 from image_cache.web.access import Role, declare_access
-from image_cache.web.context import account, is_member, may_play, services
+from image_cache.web.context import account, is_member, may_change, may_play, services
 from image_cache.web.rate_limits import limiter
 from image_cache.web.records.album import tint_name
 from image_cache.web.records.views import get_record_or_404
@@ -115,7 +116,14 @@ def plays_page() -> AnyResponse:
     know_covers(covers)
     days = [(day, [(play, albums[play.album_id]) for play in plays if play.album_id in albums]) for day, plays in _days(shown)]
     older = f"{shown[-1].played_at:.6f}-{shown[-1].id}" if has_more else ""
-    values = {"days": days, "covers": covers, "older": older, "may_play": may_play(), "done": request.args.get("done", "")}
+    values = {
+        "days": days,
+        "covers": covers,
+        "older": older,
+        "may_play": may_play(),
+        "may_change": may_change(),
+        "done": request.args.get("done", ""),
+    }
     return page_response(render_template("records/plays.html", **values))
 
 
@@ -142,7 +150,8 @@ def _page(found: Spinning) -> AnyResponse:
         next_length = found.next_side.total_s if found.next_side else None
         values |= {"album": album, "cover": cover, "tint": tint_name(cover), "tracks": _timed(found), "next_length": next_length}
         side = found.next_side.name if found.phase == "flip" and found.next_side else found.side.name if found.side else ""
-        values["label"] = drawing.disc_label(album.artist, album.title, side.rpartition(" ")[2][:2])
+        values["label"] = drawing.album_label(album, side.rpartition(" ")[2][:2])
+        values["carrier"] = carrier_of(album.formats)
         values["lately"] = [play for play in services().turntable.history(5) if play.played_at > now - 86400]
         titles = services().library.albums_by_id([play.album_id for play in values["lately"]])
         values["titles"] = {one.id: one for one in titles}

@@ -13,7 +13,7 @@ from image_cache.records.editing.own_values import HAND
 from image_cache.records.removal import GoneRecords, RecordDependents, Removed
 from image_cache.units import counted
 from image_cache.web.access import Role, declare_access, this_page
-from image_cache.web.context import flash, services
+from image_cache.web.context import account, flash, services
 from image_cache.web.rate_limits import limiter
 from image_cache.web.records.views import get_record_or_404
 from image_cache.web.template_helpers import know_covers, records
@@ -53,19 +53,24 @@ def ask(album_id: int) -> AnyResponse:
     cover = services().pages.cover(album)
     know_covers({album.picture: cover})
     goes = [f"{part[:1].upper()}{part[1:]}" for part in _parts(own, album)]
-    return _page(render_template("records/remove_one.html", album=album, cover=cover, goes=goes, back=_back(album)))
+    may_hide = album.source != HAND
+    return _page(
+        render_template("records/remove_one.html", album=album, cover=cover, goes=goes, back=_back(album), may_hide=may_hide)
+    )
 
 
 @removing.post("/album/<int:album_id>/remove")
 @limiter.limit("60 per minute")
 def remove(album_id: int) -> AnyResponse:
-    """Remove a record, then back to the wall."""
+    """Remove a record, with the form field hide for good; the answer has the undo."""
     get_record_or_404(album_id)
-    removed = services().removal.remove([album_id])
-    if not removed:  # removed by another request meanwhile
+    own, library = account(), services().library
+    if request.form.get("hide") == "1":
+        library.hidden.hide([album_id], services().covers.clock())
+    done = library.batches.remove([album_id], own.id if own else None)
+    if not done.changed:  # removed by another request meanwhile
         raise NotFound(f"Record {album_id} does not exist. It may have been removed.")
-    flash(removal_message(removed))
-    return redirect(url_for("pages.grid", done="removed"), 303)
+    return redirect(url_for("undoing.batch_page", batch_id=done.id), 303)
 
 
 @removing.get("/import/discogs/gone")

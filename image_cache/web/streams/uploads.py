@@ -1,6 +1,7 @@
 """Stores the files of an upload form one by one: each is stored, or refused with a reason."""
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from flask import request
@@ -62,27 +63,33 @@ def stream_body_limits() -> BodyLimits | None:
 
 def store_files(stream: Stream) -> list[dict[str, Any]]:
     """Store every file of the form; return the result of each, in order."""
-    return [_stored(stream, file) for file in request.files.getlist(FIELD) if file.filename or _size(file)]
+    return [store_file(stream, file, _upload_of(file)) for file in files_of_form()]
 
 
-def _stored(stream: Stream, file: FileStorage) -> dict[str, Any]:
+def files_of_form() -> list[FileStorage]:
+    """Return the files that were chosen in the form."""
+    return [file for file in request.files.getlist(FIELD) if file.filename or _size(file)]
+
+
+def _upload_of(file: FileStorage) -> Callable[[], Upload]:
     form = request.form
+    return lambda: Upload(
+        file.stream,  # type: ignore[arg-type]
+        file.filename or "unnamed",
+        _visibility(form.get("visibility", "")),
+        form.get("title", ""),
+        form.get("description", ""),
+        form.get("sensitive", "") in ("1", "on", "true"),
+        form.get("page", "") or "stream_details",
+    )
+
+
+def store_file(stream: Stream, file: FileStorage, upload_of: Callable[[], Upload]) -> dict[str, Any]:
+    """Store one file as `upload_of` says, which may raise `FieldRejected`; return the result for the page or for a script."""
     row: dict[str, Any] = {"name": file.filename or "unnamed", "size_bytes": _size(file), "ok": False}
     try:
         _check_buffer(file)
-        image = services().streams.upload(
-            stream,
-            Upload(
-                file.stream,  # type: ignore[arg-type]
-                file.filename or "unnamed",
-                _visibility(form.get("visibility", "")),
-                form.get("title", ""),
-                form.get("description", ""),
-                form.get("sensitive", "") in ("1", "on", "true"),
-                form.get("page", "") or "stream_details",
-            ),
-            wait_s=WAIT_S,
-        )
+        image = services().streams.upload(stream, upload_of(), wait_s=WAIT_S)
     except (CacheError, DatabaseError) as error:
         kind = next((kind for cls, kind in KINDS if isinstance(error, cls)), "failed")
         if isinstance(error, DecoderFailed) and error.retryable:

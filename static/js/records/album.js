@@ -1,10 +1,12 @@
 /** @file Entry module of the page of a record: its place on the shelf, a swipe to its neighbours, plays counted without a reload. */
 import { getPage, postForm } from "../shared/api.js";
+import { initLightbox } from "../shared/lightbox.js";
 import { onSwipe } from "../shared/swipe.js";
 import { at } from "../shared/prefix.js";
 
 centreSpine();
 onSwipe(document.querySelector(".stage"));
+initLightbox();
 document.addEventListener("submit", countPlay);
 document.addEventListener("cover-ready", addTint);
 

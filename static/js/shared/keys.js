@@ -12,6 +12,7 @@ const actions = {
   s: () => go(at("/random")),
   r: () => go(at("/random")),
   p: () => click("[data-played] .primary"),
+  x: () => document.dispatchEvent(new CustomEvent("select-key")),
   "-": () => changeDensity(-1),
   "+": () => changeDensity(1),
   "=": () => changeDensity(1),

@@ -1,8 +1,9 @@
 /**
- * @file Images of a gallery, one at a time, with zoom by fingers, wheel and keys. PhotoSwipe is loaded with the first image that is
+ * @file Images of a gallery, or of a record, one at a time, with zoom by fingers, wheel and keys. PhotoSwipe is loaded with the first image that is
  * opened. A link that is opened in a new window, or while PhotoSwipe cannot be loaded, leads to the page of the image.
  */
 const PHOTOSWIPE = "../../vendor/photoswipe-5.4.4/";
+const COVER_PX = 1200; // the longest side of the largest rendering of a cover
 
 /** @typedef {HTMLAnchorElement} Frame a link around an image; its data attributes say what the lightbox shows */
 
@@ -81,10 +82,23 @@ async function open(frames, first) {
 
 /** Return the slide of a frame. It starts with the image that the page shows already. @param {Frame} frame */
 function slideOf(frame) {
-  const { width, height, blurred } = frame.dataset;
-  const image = frame.querySelector("img");
+  const { blurred } = frame.dataset;
+  const image = imageOf(frame);
+  const { width, height } = frame.dataset.width ? frame.dataset : enlarged(image);
   const src = isBlurred(frame) ? blurred : image?.src;
   return { src, width: Number(width), height: Number(height), alt: image?.alt ?? "", msrc: image?.currentSrc, element: frame, thumbCropped: frame.matches(".frame") };
+}
+
+/** Return the image of a frame, which covers it where the frame lies over it. @param {Frame} frame */
+function imageOf(frame) {
+  return frame.querySelector("img") ?? frame.parentElement.querySelector("img.detail");
+}
+
+/** Return the size of the largest rendering of a cover, from the shape of the one that is shown. @param {HTMLImageElement | null} image */
+function enlarged(image) {
+  const { naturalWidth: width = 1, naturalHeight: height = 1 } = image?.naturalWidth ? image : {};
+  const scale = COVER_PX / Math.max(width, height);
+  return { width: Math.round(width * scale), height: Math.round(height * scale) };
 }
 
 /**
@@ -116,7 +130,7 @@ function captionOf(frames) {
           update();
         });
         element.replaceChildren(...title, ...text, ...(isBlurred(frame) ? [show] : []), page);
-        if (page.pathname === location.pathname || frame.matches(".viewed *")) page.remove();
+        if (page.pathname === location.pathname || frame.matches(".viewed *, [data-file]")) page.remove();
       };
       lightbox.on("change", update);
       update();
