@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urljoin
 
@@ -95,6 +96,13 @@ class HttpResponse:
         return chunk
 
 
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    headers: Mapping[str, str]
+    secrets: Mapping[str, str]  # for the first peer alone
+    body: bytes | None
+
+
 class HttpClient:
     """Fetches URLs that the policy allows. Any thread may call it; connections are pooled.
 
@@ -156,8 +164,8 @@ class HttpClient:
         url: str,
         *,
         headers: Mapping[str, str] | None = None,
-        secrets: Mapping[str, str] | None = None,
         body: bytes | None = None,
+        secrets: Mapping[str, str] | None = None,
         accepted: frozenset[int] | None = frozenset({200}),
         max_bytes: int | None = None,
         deadline_s: float | None = None,
@@ -170,15 +178,16 @@ class HttpClient:
         The limits apply until the block ends; then the connection is closed, unless the body was read to its end. With
         `min_speed` the total time is not limited while the body is fast enough. `encodings` are those that the caller can
         decode; nothing is decoded here. With `redirects=0` none is followed, so that secret headers are sent to `url` alone.
-        `secrets` are headers for the scheme, host and port of `url` only: a redirect elsewhere ends them, also on its way back.
         A `body` makes it a POST, which is sent once; take `redirects=0` with it. With `accepted=None` any status is a response.
+        `secrets` are headers for the scheme, host and port of `url` only: a redirect elsewhere ends them, also on its way back.
         """
         limit_bytes = self._max_bytes if max_bytes is None else max_bytes
         seconds = min_speed.window_s if min_speed is not None else self._deadline_s if deadline_s is None else deadline_s
         with self._watcher.watch(seconds) as deadline:
             if min_speed is not None:
                 deadline.reason = f"too slow (less than {min_speed})"
-            target, response = self._send_following(url, headers or {}, deadline, redirects, body, secrets=secrets or {})
+            sent = _Sent(headers or {}, secrets or {}, body)
+            target, response = self._send_following(url, sent, deadline, redirects)
             try:
                 if accepted is not None:
                     _check_response(target.url, response, accepted, encodings)
@@ -194,37 +203,29 @@ class HttpClient:
         self._watcher.close()
         self._transport.close()
 
-    def _send_following(
-        self,
-        url: str,
-        headers: Mapping[str, str],
-        deadline: Deadline,
-        redirects: int,
-        body: bytes | None,
-        *,
-        secrets: Mapping[str, str],
-    ) -> tuple[Target, BaseHTTPResponse]:
+    def _send_following(self, url: str, sent: _Sent, deadline: Deadline, redirects: int) -> tuple[Target, BaseHTTPResponse]:
         target = self._policy.check(url)
         peer = target.peer
-        for _ in range(redirects + 1):
+        for left in range(redirects, -1, -1):
             began = time.monotonic()
-            secrets = secrets if target.peer == peer else {}
-            response = self._send(target, {**headers, **secrets}, deadline, body)
+            sent = sent if target.peer == peer else replace(sent, secrets={})
+            response = self._send(target, sent, deadline)
             shown = target.url.partition("?")[0]  # a query may hold a secret
             logger.debug("fetched url=%s status=%s headers_s=%.3f", shown, response.status, time.monotonic() - began)
             if response.status not in REDIRECTS:
                 return target, response
             response.close()  # unread, because its body may be endless
-            target = self._next_target(target, response.headers.get("Location", ""))
+            if left:
+                target = self._next_target(target, response.headers.get("Location", ""))
         reason = f"more than {redirects} redirects" if redirects else "unexpected redirect"
         raise OriginError(url, reason, status=response.status)
 
-    def _send(self, target: Target, headers: Mapping[str, str], deadline: Deadline, body: bytes | None) -> BaseHTTPResponse:
-        sent = {"User-Agent": self._user_agent, "Accept-Encoding": "identity", **headers}
+    def _send(self, target: Target, sent: _Sent, deadline: Deadline) -> BaseHTTPResponse:
+        headers = {"User-Agent": self._user_agent, "Accept-Encoding": "identity", **sent.headers, **sent.secrets}
         token = current_deadline.set(deadline)
         try:
             with _translate_errors(target.url, deadline):
-                response = self._transport.send(target, sent, *self._timeouts, body)
+                response = self._transport.send(target, headers, *self._timeouts, sent.body)
         finally:
             current_deadline.reset(token)
         if deadline.is_over:  # http.client takes a closed connection for the end of the headers

@@ -1,4 +1,4 @@
-"""Times in the headers of a response: how long it is fresh, and when a busy origin can be asked again."""
+"""What headers of a response say about time: when to ask again, how long its bytes are fresh."""
 
 import re
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ _NOT_FRESH = re.compile(r"(?:^|[\s,])no-(?:store|cache)(?:$|[\s,])", re.IGNORECA
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds of `Retry-After`; None without a usable one."""
+    """Return the seconds of `Retry-After`, None if it is missing or no number and no date."""
     text = headers.get("Retry-After", "").strip()
     if _SECONDS.fullmatch(text):
         return float(text)
@@ -23,7 +23,7 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
 
 
 def fresh_s(headers: Mapping[str, str]) -> float | None:
-    """Return how many seconds a response stays fresh according to its origin; None if it does not say."""
+    """Return for how many seconds the bytes are fresh, 0 for not at all, None if `Cache-Control` does not say."""
     control = headers.get("Cache-Control", "")[:1000]
     if _NOT_FRESH.search(control):
         return 0.0

@@ -15,6 +15,8 @@ from image_cache.web.accounts.household import household
 from image_cache.web.accounts.scrobbling import scrobbling
 from image_cache.web.accounts.tokens import api_tokens
 from image_cache.web.accounts.views import accounts
+from image_cache.web.admin.action_log import action_log
+from image_cache.web.admin.alerts import alerts
 from image_cache.web.admin.dashboard import dashboard
 from image_cache.web.admin.health import ops
 from image_cache.web.admin.metrics import metrics
@@ -102,6 +104,8 @@ def build_app(services: Services) -> Flask:
         demo_login,
         ops,
         dashboard,
+        alerts,
+        action_log,
         metrics,
         streams,
         stream_media,

@@ -47,6 +47,13 @@ GET    /add/<int:task_id>                           401 403 403 404 404 404
 POST   /add/<int:task_id>                           401 403 403 400 400 400
 GET    /add/record                                  401 403 403 200 200 200
 POST   /add/record                                  401 403 403 400 400 400
+GET    /admin/alerts                                401 403 403 403 200 200
+POST   /admin/alerts/add                            401 403 403 403 400 400
+POST   /admin/alerts/remove                         401 403 403 403 404 404
+POST   /admin/alerts/test                           401 403 403 403 404 404
+POST   /admin/alerts/when                           401 403 403 403 303 303
+GET    /admin/log                                   401 403 403 403 200 200
+GET    /admin/log.csv                               401 403 403 403 200 200
 GET    /admin/cache                                 401 403 403 403 200 200
 GET    /admin/cache/cleanup                         401 403 403 403 200 200
 POST   /admin/cache/cleanup                         401 403 403 403 400 400
@@ -55,6 +62,8 @@ POST   /admin/cache/clear                           401 403 403 403 303 303
 POST   /admin/cache/limits                          401 403 403 403 303 303
 POST   /admin/cache/pause                           401 403 403 403 303 303
 POST   /admin/cache/preload                         401 403 403 403 303 303
+GET    /admin/cache/reset                           401 403 403 403 200 200
+POST   /admin/cache/reset                           401 403 403 403 303 303
 POST   /admin/cache/resume                          401 403 403 403 303 303
 GET    /album/<int:album_id>                        200 200 200 200 200 200
 GET    /album/<int:album_id>/cover                  401 403 403 200 200 200
