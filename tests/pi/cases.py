@@ -1,7 +1,6 @@
 """The cases, the most valuable first. Each begins with a machine of its own and leaves nothing to the next."""
 
 import hashlib
-import json
 import random
 import re
 import threading
