@@ -14,7 +14,7 @@ from image_cache.records.editing.changes_table import ChangesTable, RecordChange
 from image_cache.records.editing.own_values import FIELDS, LISTS, edited, parse, text_of, text_of_value
 from image_cache.records.table import AlbumTable
 
-EDITABLE = ("genres", "styles", "formats", "label", "shelf", "media_condition", "sleeve_condition")
+EDITABLE = ("genres", "styles", "formats", "label", "media_condition", "sleeve_condition", "shelf", "price", "bought")
 MAX_VALUES = 30  # of one list
 
 

@@ -89,6 +89,19 @@ def test_all_that_match_are_edited_from_a_small_page_and_undone(inside: Inside) 
     assert not any(album.label == "Penstock" for album in inside.services.library.albums())
 
 
+def test_many_move_to_another_shelf(inside: Inside) -> None:
+    client = keeper(inside)
+    page = client.get("/?select=1").text
+    form = send(client, page, "edit", *list(boxes(page))[:3]).location
+    answer = post(client, form, shelf="Kallax 3", was_shelf="", price="£5", was_price="")
+    assert "3 records edited: shelf, price paid." in client.get(answer.location).text
+    page = client.get("/?shelf=kallax+3").text
+    assert page.count('class="tile"') == 3
+    assert {album.price for album in inside.services.library.albums() if album.shelf} == {"5.00 GBP"}
+    assert post(client, f"{answer.location}/undo").status_code == 303
+    assert not any(album.shelf or album.price for album in inside.services.library.albums())
+
+
 def test_a_wrong_value_is_said_and_what_was_typed_stays(inside: Inside) -> None:
     client = keeper(inside)
     page = client.get("/?select=1").text
