@@ -10,6 +10,7 @@ const list = document.querySelector("[data-gallery]");
 let held = null;
 /** @type {HTMLElement | null} the tile that came after it before */
 let home = null;
+let isMoving = false; // a button that is moved loses the focus for a moment
 
 if (form && list) {
   const said = Object.assign(document.createElement("p"), { className: "vh" });
@@ -36,21 +37,17 @@ function addGrip(tile, said) {
       event.preventDefault();
       if (held !== tile) hold(tile);
       const other = step < 0 ? tile.previousElementSibling : tile.nextElementSibling;
-      if (other) step < 0 ? other.before(tile) : other.after(tile);
-      grip.focus();
-      renumber();
+      if (other) move(tile, () => (step < 0 ? other.before(tile) : other.after(tile)));
       said.textContent = `${name}, ${[...list.children].indexOf(tile) + 1} of ${list.children.length}`;
     } else if (event.key === "Enter" && held) {
       event.preventDefault();
       drop();
     } else if (event.key === "Escape" && held) {
-      list.insertBefore(tile, home);
-      grip.focus();
-      renumber();
+      move(tile, () => list.insertBefore(tile, home));
       drop();
     }
   });
-  grip.addEventListener("blur", drop);
+  grip.addEventListener("blur", () => isMoving || drop());
   tile.append(grip);
 }
 
@@ -71,7 +68,15 @@ function drag(event) {
   if (!over || over === held || over.parentElement !== list) return;
   const isLater = over.compareDocumentPosition(held) & Node.DOCUMENT_POSITION_PRECEDING;
   // The tile under the finger goes out of the way, to the side that the held one came from.
-  isLater ? over.after(held) : over.before(held);
+  move(held, () => (isLater ? over.after(held) : over.before(held)));
+}
+
+/** @param {HTMLElement} tile @param {() => void} place puts it elsewhere */
+function move(tile, place) {
+  isMoving = true;
+  place();
+  tile.querySelector(".grip").focus({ preventScroll: true });
+  isMoving = false;
   renumber();
 }
 

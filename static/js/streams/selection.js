@@ -8,7 +8,7 @@ import { megabytes } from "./upload_row.js";
 const LONG_PRESS_MS = 400;
 const MOVED_PX = 10; // further is scrolling
 const EDGE_PX = 64; // from here a drag scrolls the page
-const PARTS = ["numbers", "used", "trash", "gallery", "band"];
+const PARTS = ["numbers", "used", "trash", "done", "gallery", "band"];
 
 /** @type {HTMLElement | null} the tile that a run starts from */
 let anchor = null;
