@@ -83,7 +83,8 @@ class Batches:
         """Edit the records of a batch; one that was edited before a stop is counted as having the values already."""
         values = self._editor.parse(edits)
         count = self._editor.edit(ids, values, batch_id, account_id, progress)
-        what = " and ".join(FIELDS[name].lower() for name in values)
+        names = [FIELDS[name].lower() for name in values]
+        what = " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
         words = f"{counted(count.changed, 'record')} edited: {what}."
         words += f" {counted(count.same, 'record')} had that already." if count.same else ""
         words += f" {counted(count.missing, 'record')} had been removed meanwhile." if count.missing else ""

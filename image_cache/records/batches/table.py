@@ -64,8 +64,9 @@ class BatchTable:
         return [RecordBatch(*row) for row in rows]
 
     def recent(self, count: int) -> list[RecordBatch]:
-        """Return the newest batches that are no imports, the newest first."""
-        rows = self.db.rows(f"{_BATCHES} WHERE b.kind <> 'import' AND changed > 0 ORDER BY b.id DESC LIMIT ?", (count,))
+        """Return the newest batches that are no imports, the newest first; also one that failed half way."""
+        did = "(changed > 0 OR EXISTS (SELECT 1 FROM record_changes WHERE batch_id = b.id))"
+        rows = self.db.rows(f"{_BATCHES} WHERE b.kind <> 'import' AND {did} ORDER BY b.id DESC LIMIT ?", (count,))
         return [RecordBatch(*row) for row in rows]
 
     def say(self, conn: Connection, batch_id: int, words: str) -> None:
