@@ -286,6 +286,17 @@ class Settings:
         "Fetch the tracklists of all records from Discogs in the background, so that songs are found.",
         "VINYL_VAULT_DISCOGS_TRACKS",
     )
+    DISCOGS_VALUES: bool = setting(
+        False,
+        "Fetch what each record is offered for at Discogs in the background, for members only.",
+        "VINYL_VAULT_DISCOGS_VALUES",
+    )
+    CURRENCY: str = setting(
+        "EUR",
+        "Currency of values from Discogs.",
+        "VINYL_VAULT_CURRENCY",
+        choices=("USD", "GBP", "EUR", "CAD", "AUD", "JPY", "CHF", "MXN", "BRL", "NZD", "SEK", "ZAR"),
+    )
     DISCOGS_HIDE_STALE: bool = setting(
         False,
         "Hide Discogs covers if the last sync was more than 6 hours ago. Titles stay visible.",
@@ -473,6 +484,11 @@ class Settings:
     def discogs_token_path(self) -> Path:
         """Secret: it opens the whole Discogs account."""
         return self.state_dir / "discogs_token"
+
+    @property
+    def alerts_path(self) -> Path:
+        """Secret: where alerts are sent, with the tokens and passwords for it."""
+        return self.state_dir / "alert_secrets.json"
 
     @property
     def stream_images_dir(self) -> Path:

@@ -300,6 +300,29 @@ class UnknownAlbum(CacheError):
         self.album_id = album_id
 
 
+class UnknownCrate(CacheError):
+    """No crate has this id, or this viewer may not see it."""
+
+    def __init__(self, crate_id: int) -> None:
+        super().__init__(f"crate {str(crate_id)[:20]} does not exist")
+        self.crate_id = crate_id
+
+
+class UnknownSelection(CacheError):
+    """No selection has this number, or it is more than an hour old."""
+
+    def __init__(self) -> None:
+        super().__init__("This selection is more than an hour old. Select the records again.")
+
+
+class UnknownWant(CacheError):
+    """Nothing on the wantlist has this id."""
+
+    def __init__(self, want_id: int) -> None:
+        super().__init__(f"entry {str(want_id)[:20]} of the wantlist does not exist")
+        self.want_id = want_id
+
+
 class OfferGone(CacheError):
     """The chosen image is not, or no longer, among the candidates for the record."""
 
@@ -394,7 +417,7 @@ class QuotaExceeded(CacheError):
     """The stream is at its limit of images."""
 
     def __init__(self, limit: int) -> None:
-        super().__init__(f"This stream is full ({limit} images). Delete an image to add another.")
+        super().__init__(f"This stream is full ({limit} images, with its trash). Delete images for good to add others.")
         self.limit = limit
 
 

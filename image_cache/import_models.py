@@ -36,6 +36,9 @@ class ImportRow:
     barcode: str | None = None
     mbid: str | None = None
     own_notes: str | None = None
+    shelf: str | None = None
+    price: str | None = None
+    bought: str | None = None
     counts_copies: bool = False
     last_played_at: float | None = None
     played_at: tuple[float, ...] = ()
@@ -69,10 +72,11 @@ class ImportReport:
     rejected: tuple[tuple[int, str], ...]
     losses: tuple[RowLoss, ...] = ()
     lossy: int = 0  # how many rows lost something
+    hidden: int = 0  # how many are of records that were hidden for good
 
     @property
     def rejected_count(self) -> int:
-        return self.read - self.new - self.changed - self.same
+        return self.read - self.new - self.changed - self.same - self.hidden
 
     def lines(self) -> list[RowLoss]:
         """Return what was rejected, cut, guessed or left out, in the order of the rows."""

@@ -60,6 +60,25 @@ class RateLimitFilter(logging.Filter):
         return not is_suppressed
 
 
+class ReplacedWorkerFilter(logging.Filter):
+    """Corrects gunicorn, which suspects memory for every worker that was killed, also for one that it killed itself for its silence."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._silent: set[object] = set()  # process numbers
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        text, arguments = str(record.msg), record.args
+        if not isinstance(arguments, tuple) or not arguments:
+            return True
+        if text.startswith("WORKER TIMEOUT"):
+            self._silent.add(arguments[0])
+        elif "Perhaps out of memory" in text and arguments[0] in self._silent:
+            self._silent.discard(arguments[0])
+            record.msg, record.args = "worker was stopped or hung, replaced pid=%s", arguments[:1]
+        return True
+
+
 def to_stderr(level: int, path: Path | None = None) -> None:
     """Send all log records of this process to standard error, our own from `level` on, and to a file if a path is given.
 

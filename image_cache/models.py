@@ -22,7 +22,9 @@ class Album:
     `artist_sort` and `title_sort` are folded for sorting (no leading article, no diacritics, lower case). `added_at` and
     `last_played_at` are Unix seconds; `year` is None if unknown. `cover_url` comes from the source, `own_cover` was chosen
     here, `found_cover` was found elsewhere, `refused_cover` is a `cover_url` that is not a cover; `picture` is what is shown.
-    `source_values` is what the source says of fields that a person typed over: see `records.editing.own_values`.
+    `source_values` is what the source says of fields that a person typed over: see `records.editing.own_values`. `shelf` is where
+    the record stands, `price` what was paid for it as `money` keeps it, `bought` the day (2024-05-31, 2024-05 or 2024),
+    `value` what a marketplace asked at `valued_at`, and `value_from` says which of its prices that is.
     """
 
     id: int
@@ -58,6 +60,12 @@ class Album:
     gone_at: float | None = None
     detailed_at: float | None = None
     source_values: str = ""
+    shelf: str = ""
+    price: str = ""
+    bought: str = ""
+    value: str = ""
+    value_from: str = ""
+    valued_at: float | None = None
     picture: str | None = field(init=False)
 
     def __post_init__(self) -> None:
@@ -202,7 +210,8 @@ class Stream:
     """A stream of images. `slug` is its name in URLs and on disk, and never changes.
 
     `visibility` is the default of new images; a public stream is listed even while empty. One without `owner_id` (created by a
-    script) belongs to the operators.
+    script) belongs to the operators. `event_date` is an ISO date or other words; `cover_id` the image that stands for the stream;
+    `shows_taken`: others than its editors see when an image was taken.
     """
 
     id: int
@@ -213,6 +222,9 @@ class Stream:
     owner_id: int | None = None
     owner_name: str = ""
     created_at: float = 0.0
+    event_date: str = ""
+    cover_id: str = ""
+    shows_taken: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +232,8 @@ class StreamImage:
     """One uploaded image. The names of the fields are documented for scripts.
 
     `file_path` (the original) and `thumbnail_path` are relative to the folders of originals and of the image cache;
-    `dimensions` are (width, height) after orientation; `created_at` and `last_accessed` are ISO 8601 in UTC.
+    `dimensions` are (width, height) after orientation; `created_at` and `last_accessed` are ISO 8601 in UTC, `taken_at` by the
+    clock of the camera.
     """
 
     image_id: str
@@ -242,11 +255,24 @@ class StreamImage:
     average: str | None = None
     number: int = 0
     is_animated: bool = False  # known at its upload only
+    taken_at: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SharedImages:
+    """What a link shows: what subscribers of a stream see, or of its images only `image_ids`, the private ones of them in `private_ids`."""
+
+    stream_id: int
+    image_ids: frozenset[str] | None = None
+    private_ids: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """The viewer of a page, from the catalogue only: the account of the session, and the streams it owns, co-owns or follows."""
+    """The viewer of a page, from the catalogue only: the account of the session, and the streams it owns, co-owns or follows.
+
+    `shared`: the visitor of a link, who has no account and sees what it shows, nothing else.
+    """
 
     account_id: int | None = None
     name: str = ""
@@ -254,6 +280,7 @@ class Viewer:
     owns: frozenset[int] = frozenset()
     co_owns: frozenset[int] = frozenset()
     follows: frozenset[int] = frozenset()
+    shared: SharedImages | None = None
 
 
 ANONYMOUS = Viewer()

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from image_cache.accounts.household import Household
 from image_cache.accounts.service import Accounts
+from image_cache.accounts.tokens import ApiTokens
 from image_cache.config import Settings
 from image_cache.covers import CoverLoader, ImageCache
 from image_cache.covers.build import CoverServices, open_covers
@@ -36,12 +37,17 @@ from image_cache.importers.music.images import MusicImages
 from image_cache.importers.music.service import MusicService
 from image_cache.importers.plays.service import PlaysImporter
 from image_cache.importers.tables.service import TableService
+from image_cache.maintenance.actions.log import ActionLog
+from image_cache.maintenance.alerts.service import Alerts
 from image_cache.maintenance.health.check import Check
 from image_cache.maintenance.health.examine import examine_service
 from image_cache.maintenance.housekeeping import Housekeeping
 from image_cache.maintenance.memory import memory_job
 from image_cache.maintenance.readonly_vault import ReadonlyVault
 from image_cache.maintenance.scrub import Nightly, Scrub, activity
+from image_cache.records.batches.selection_table import SelectionTable
+from image_cache.records.batches.tasks import BatchTasks
+from image_cache.records.crates.table import CrateTable
 from image_cache.records.editing.editor import RecordEditor
 from image_cache.records.library import Library
 from image_cache.records.orders.appearance_table import RecordAppearanceTable
@@ -83,8 +89,12 @@ class Services:
     cover_editor: CoverEditor
     record_images: RecordImages
     removal: RecordRemoval
+    selections: SelectionTable
+    batch_tasks: BatchTasks
+    crates: CrateTable
     accounts: Accounts
     household: Household
+    api_tokens: ApiTokens
     covers: ImageCache
     loader: CoverLoader
     limits: RuntimeLimits
@@ -105,6 +115,8 @@ class Services:
     lookup: RecordLookup
     scrub: Scrub
     nightly: Nightly
+    alerts: Alerts
+    actions: ActionLog
     vault: ReadonlyVault  # the same databases, for those who only look; closed with them
     pool: Pool
     _parts: CoverServices
@@ -114,7 +126,7 @@ class Services:
 
     def checks(self) -> list[Check]:
         """Check the service from inside, as `/health` shows it."""
-        return examine_service(self.vault, errors=self.pool.recent_errors(), are_originals_away=self.streams.images.is_offline)
+        return _checks(self.vault, self.pool, self.streams)
 
     def resume_fetching(self) -> None:
         """Fetch again after an operator's pause, at once."""
@@ -146,13 +158,21 @@ class Services:
         until = time.monotonic() + timeout_s
         has_ended = self.tasks.close(timeout_s / 2) & self.pool.close(timeout_s / 2)
         has_ended &= self.nightly.close(max(0.1, until - time.monotonic()))
+        has_ended &= self.alerts.close(max(0.1, until - time.monotonic()))
         if not self.files.close(max(0.1, until - time.monotonic())) or not has_ended:
             logger.warning("threads still busy at shutdown")
         forget_image_manager(self.streams)
         release = self.covers.jobs.release_own if was_running else None
         try:
             # One by one: a database that refuses must not keep a child process running, or the others from being written.
-            for close in (release, self.streams.close, self.music.close, self._parts.close, self.catalog.close):
+            for close in (
+                release,
+                self.api_tokens.flush,
+                self.streams.close,
+                self.music.close,
+                self._parts.close,
+                self.catalog.close,
+            ):
                 try:
                     if close is not None:
                         close()
@@ -183,6 +203,7 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
     _apply(limits, covers, most_s=0.0)  # what operators changed before; evicts nothing yet
 
     accounts = Accounts(catalog, clock=clock)
+    api_tokens = ApiTokens(catalog, clock=clock)
     connection = DiscogsConnection(settings, catalog, clock=clock)
     appearances = RecordAppearanceTable(covers.cache.index.database)
     library = Library(
@@ -199,6 +220,7 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
 
     tasks = TaskRunner(catalog, settings.state_dir, clock=clock)
     indexer = SearchIndexer(catalog, tasks)
+    selections = SelectionTable(catalog)
     scrobbling = Scrobbling(settings, catalog, library=library, tasks=tasks, clock=clock)
     tables = TableService(settings, library, covers, tasks)
     demo = DemoImporter(library, covers, tasks)
@@ -222,6 +244,9 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
     housekeeping = Housekeeping(covers, parts.decoder, library.cover_urls, retention_days=settings.RETENTION_DAYS)
     scrub = Scrub(settings, covers, streams, files.cache, parts.decoder, wake_files=files.wake, clock=clock)
     nightly = Nightly(scrub, settings.SCRUB_HOUR, lambda: activity(covers, streams))
+    vault = _readonly(settings=settings, catalog=catalog, covers=covers, limits=limits, streams=streams, files=files)
+    actions = ActionLog(catalog, clock=clock)
+    alerts = Alerts(settings, catalog, lambda: _checks(vault, pool, streams), clock=clock)
     jobs = [
         *housekeeping.periodic_jobs(),
         PeriodicJob("limits", LIMITS_S, lambda: _apply(limits, covers), first_s=LIMITS_S),
@@ -234,15 +259,19 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
         PeriodicJob("scrobbles", SCROBBLES_S, scrobbling.run_maintenance, first_s=FIRST_S),
         PeriodicJob("scrobble-tokens", HOUR_S, scrobbling.delete_orphans, first_s=MINUTE_S),
         music.periodic_job(),
+        PeriodicJob("tokens", MINUTE_S, api_tokens.flush, first_s=MINUTE_S),
         PeriodicJob("streams", MINUTE_S, streams.run_maintenance, first_s=FIRST_S),
         *artwork.periodic_jobs(),
         *files.periodic_jobs(),
         nightly.periodic_job(),
+        alerts.periodic_job(),
+        actions.periodic_job(),
         memory_job(catalog, covers.cache.index.database, streams.cache.engine.index.database),
     ]
     if settings.FRONT_DIR is not None:
         folders = {"streams": settings.stream_cache_dir, "originals": settings.stream_images_dir, "files": settings.files_dir}
         jobs.extend(NginxLinks(settings.FRONT_DIR, covers.cache, folders).periodic_jobs())
+    pool = Pool(parts.loader.run_due, jobs, workers=settings.MAX_CONCURRENT_DOWNLOADS, wakeup=wakeup)
     return Services(
         settings=settings,
         catalog=catalog,
@@ -251,12 +280,16 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
         scrobbling=scrobbling,
         editor=RecordEditor(catalog, clock=clock),
         removal=library.removal,
+        selections=selections,
+        batch_tasks=BatchTasks(library.batches, selections, tasks),
+        crates=CrateTable(catalog),
         cover_editor=artwork.editor,
         record_images=artwork.images,
         cover_pages=CoverPages(ArtworkTable(catalog), appearances, library=library, covers=covers),
         pages=RecordPages(library, covers, discogs.enqueue_details),
         accounts=accounts,
         household=Household(catalog, accounts, clock=clock),
+        api_tokens=api_tokens,
         covers=covers,
         loader=parts.loader,
         limits=limits,
@@ -279,11 +312,17 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
         ),
         scrub=scrub,
         nightly=nightly,
-        vault=_readonly(settings=settings, catalog=catalog, covers=covers, limits=limits, streams=streams, files=files),
-        pool=Pool(parts.loader.run_due, jobs, workers=settings.MAX_CONCURRENT_DOWNLOADS, wakeup=wakeup),
+        alerts=alerts,
+        actions=actions,
+        vault=vault,
+        pool=pool,
         _parts=parts,
         _lock=lock,
     )
+
+
+def _checks(vault: ReadonlyVault, pool: Pool, streams: StreamImageManager) -> list[Check]:
+    return examine_service(vault, errors=pool.recent_errors(), are_originals_away=streams.images.is_offline)
 
 
 def _apply(limits: RuntimeLimits, covers: ImageCache, most_s: float = LIMITS_S) -> None:
@@ -316,4 +355,5 @@ def _readonly(
         limits=limits,
         file_limits=files.limits,
         waiting_renders=streams.images.waiting_renders,
+        stream_cache=engine,
     )

@@ -91,6 +91,7 @@ def on_starting(server):
         _refuse(f"VINYL_VAULT_LOG_FILE: cannot write to {_settings.LOG_FILE} ({error.strerror}).")
     for handler in (*server.log.error_log.handlers, *server.log.access_log.handlers):
         handler.setFormatter(logs.SingleLineFormatter())
+        handler.addFilter(logs.ReplacedWorkerFilter())
     for handler in logging.getLogger().handlers:
         if isinstance(handler, logging.FileHandler):  # gunicorn's own messages belong in the file as well
             server.log.error_log.addHandler(handler)

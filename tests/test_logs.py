@@ -5,8 +5,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from gunicorn import arbiter
 
-from image_cache.logs import MAX_REPEATS, WINDOW_S, RateLimitFilter, SingleLineFormatter
+from image_cache.logs import MAX_REPEATS, WINDOW_S, RateLimitFilter, ReplacedWorkerFilter, SingleLineFormatter
 from tests.support.clock import FakeClock
 from tests.support.vault import ROOT, SERVE, Vault
 
@@ -48,6 +49,24 @@ def test_repeats_of_one_kind_are_reported_once_with_their_number_and_others_pass
     again = record("cover failed identity=%s", 1)
     assert sparing.filter(again)
     assert again.getMessage() == "cover failed identity=1"
+
+
+def test_memory_is_not_blamed_for_a_worker_that_gave_no_sign() -> None:
+    """gunicorn kills it itself after a minute, and then suspects memory."""
+    timeout, killed = "WORKER TIMEOUT (pid:%s)", "Worker (pid:%s) was sent %s! Perhaps out of memory?"
+    source = Path(str(arbiter.__file__)).read_text(encoding="utf-8")
+    assert timeout in source
+    assert all(f'"{part}"' in source for part in ("Worker (pid:%s) was sent %s!", " Perhaps out of memory?"))
+    replaced = ReplacedWorkerFilter()
+    lines = [(timeout, (311,)), (killed, (311, "SIGKILL")), (killed, (312, "SIGKILL")), (killed, (311, "SIGKILL"))]
+    records = [logging.LogRecord("gunicorn.error", logging.ERROR, "", 0, text, arguments, None) for text, arguments in lines]
+    assert all(replaced.filter(record) for record in records)
+    assert [record.getMessage() for record in records] == [
+        "WORKER TIMEOUT (pid:311)",
+        "worker was stopped or hung, replaced pid=311",
+        "Worker (pid:312) was sent SIGKILL! Perhaps out of memory?",
+        "Worker (pid:311) was sent SIGKILL! Perhaps out of memory?",  # a later process with the same number
+    ]
 
 
 def test_two_handlers_get_the_same_lines() -> None:

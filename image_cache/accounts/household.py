@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable, Sequence
 
 from image_cache.accounts.household_table import AccountLink, HouseholdAccount, HouseholdTable, OpenSession
-from image_cache.accounts.service import IDLE_S, ROLES, Accounts, hash_token
+from image_cache.accounts.service import IDLE_S, ROLES, Accounts
+from image_cache.codes import hash_token
 from image_cache.db.catalog import CatalogDatabase, SettingsTable
 from image_cache.db.database import IntegrityError
 from image_cache.errors import AccountRejected, InvitationRejected

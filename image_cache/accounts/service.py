@@ -14,6 +14,7 @@ import unicodedata
 from collections.abc import Callable
 
 from image_cache.accounts.table import AccountTable
+from image_cache.codes import bare_code, hash_token, new_code
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.errors import AccountRejected, LoginFailed
 from image_cache.models import Account, NewAccount
@@ -29,13 +30,13 @@ IDLE_S = 12 * 3600.0
 TOUCH_S = 5 * 60.0  # the last use of a session is written at most this often, not with every request
 MIN_PASSWORD_CHARS = 8
 MAX_PASSWORD_CHARS = 1000
+MIN_LINK_PASSWORD_CHARS = 4  # of a link that is itself a secret of 78 bits
 MAX_NAME_CHARS = 40
 HASH_WAIT_S = 10.0
 
 _METHOD = "scrypt:32768:8:1"
 # Checked for an unknown name, so that the response takes as long as for a known one. No password has this hash.
 _UNKNOWN_ACCOUNT_HASH = f"{_METHOD}${'0' * 16}${'0' * 128}"
-_ALPHABET = "23456789ABCDEFGHJKMNPQRSTVWXYZ"  # no characters that look alike; eight of them are 39 bits
 
 
 class Accounts:
@@ -157,13 +158,26 @@ class Accounts:
         """End all sessions of an account and return how many."""
         return self._rows.close_sessions_of(account.id)
 
+    def hash_of_link(self, password: str) -> str:
+        """Return the hash of the password of a link. Raises `AccountRejected`."""
+        if not MIN_LINK_PASSWORD_CHARS <= len(password) <= MAX_PASSWORD_CHARS:
+            raise AccountRejected("password", f"the password of a link must have {MIN_LINK_PASSWORD_CHARS} to 1,000 characters")
+        return self._hash(password)
+
+    def check_link(self, link: str, password_hash: str, password: str, address: str) -> None:
+        """Check the password of a link; attempts are counted as those of a login. Raises `LoginFailed`."""
+        client, used = self._count_attempt(f"link\n{link}", address)
+        if not self._check(password_hash, password):
+            logger.warning("link password wrong link=%s address=%r", link, address)
+            raise _refusal(used, "password")
+        self._rows.forget_attempts(client)
+
     def setup_code(self) -> str | None:
         """Return the code that claims this server, the same until it is used; None if there is an operator.
 
         The caller prints it where only people with access to the server can read it.
         """
-        code = "".join(secrets.choice(_ALPHABET) for _ in range(8))
-        return self._rows.setup_code(f"{code[:4]}-{code[4:]}")
+        return self._rows.setup_code(new_code(groups=2))
 
     def claim(self, code: str, name: str, password: str, address: str = "") -> str:
         """Create the first operator with the setup code; return a session token.
@@ -176,7 +190,7 @@ class Accounts:
         right = self.setup_code()
         if right is None:
             raise LoginFailed("An operator account already exists. Log in instead.")
-        if not hmac.compare_digest(_normalized_code(code).encode(), _normalized_code(right).encode()):
+        if not hmac.compare_digest(bare_code(code).encode(), bare_code(right).encode()):
             logger.warning("claim failed address=%r", address)
             raise _refusal(used, "setup code")
         account = self._rows.add(name, name.casefold(), self._hash(password), "operator", self._clock(), only_first=True)
@@ -253,11 +267,3 @@ def _check_password(name: str, password: str) -> None:
 def _normalized(text: str) -> str:
     """Return the text in one Unicode form, whichever the keyboard sent, without lone surrogates."""
     return unicodedata.normalize("NFC", text).encode("utf-8", errors="replace").decode("utf-8")
-
-
-def _normalized_code(code: str) -> str:
-    return "".join(char for char in code[:40].upper() if char.isalnum())
-
-
-def hash_token(token: str) -> bytes:
-    return hashlib.sha256(token.encode(errors="replace")).digest()

@@ -100,8 +100,10 @@ class AccountTable:
             conn.execute("DELETE FROM sessions WHERE token_hash = ?", (token_hash,))
 
     def close_all_sessions(self) -> None:
-        """End every session, forget failed logins, and revoke invitations: a restored one may have been used since."""
+        """End every session, forget failed logins, and revoke links and API tokens: a restored one may have been used or revoked since."""
         with self._db.write() as conn:
+            conn.execute("DELETE FROM shares")
+            conn.execute("DELETE FROM api_tokens")
             conn.execute("DELETE FROM invitations")
             conn.execute("DELETE FROM account_links")
             conn.execute("DELETE FROM sessions")
@@ -125,6 +127,10 @@ class AccountTable:
                 return limit + 1, row["last_at"] + pause_s - now
             _insert_attempt(conn, client, now)
             return (row["used"] if row else 0) + 1, 0.0
+
+    def forget_attempts(self, client: bytes) -> None:
+        with self._db.write() as conn:
+            conn.execute("DELETE FROM tries WHERE who = ?", (client,))
 
     def setup_code(self, fresh: str) -> str | None:
         """Return the setup code, `fresh` if there was none yet; None if there is an operator."""

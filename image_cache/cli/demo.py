@@ -136,7 +136,7 @@ def _import(origin_url: str) -> bool:
         with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as file:
             json.dump(records(origin_url), file)
             file.flush()
-            report = services.library.import_table(Path(file.name))
+            report = services.library.import_table(Path(file.name), words="Demo records added")
         services.covers.register(services.library.cover_urls())
         print(f"The demo collection: {report.read} records, {report.new} new.", flush=True)
         if services.demo_vault.prepare():

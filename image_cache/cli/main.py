@@ -29,6 +29,10 @@ STREAMS = {
     "import": (f"{CONTENT}.streams:import_streams", "Import streams from the original layout"),
     "check": (f"{CONTENT}.streams:check_privacy", "Check that each kind of visitor sees only what they should"),
 }
+ALERTS = {
+    "list": ("image_cache.cli.maintenance.alerts:list_destinations", "List the destinations and what was sent last"),
+    "test": ("image_cache.cli.maintenance.alerts:test", "Send a test to every destination, or to one"),
+}
 STORAGE = {
     "check": (f"{CONTENT}.streams:check_storage", "Test every operation that a storage must support"),
 }
@@ -50,6 +54,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str] | click.Group]] = {
             "Explain one cover, file or stream image: where it is stored, why it is missing",
         ),
         "probe": ("image_cache.cli.maintenance.probe:probe", "Test whether a URL can be downloaded; stores nothing"),
+        "alerts": LazyGroup("alerts", {"Commands": ALERTS}, help="Test the alerts.", short_help="Alerts"),
         "selftest": (
             "image_cache.cli.maintenance.selftest:selftest",
             "Test the whole cover pipeline in a temporary folder",

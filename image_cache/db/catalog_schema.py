@@ -1,6 +1,9 @@
 """The schema of `catalog.db`: script n takes it from version n to n + 1. A script that was released is never edited."""
 
-from image_cache.db.play_schema import PLAY_IMPORTS, RECORD_IMAGES, SCROBBLING
+from image_cache.db.operator_schema import ACTIONS, ALERTS
+from image_cache.db.play_schema import PLAY_IMPORTS, SCROBBLING
+from image_cache.db.record_schema import BATCHES, KEEPING, RECORD_IMAGES, VALUES, WANTS
+from image_cache.db.stream_schema import SHARES, TRASH
 
 MUSIC = """
 -- Folders of music on this machine, as the last scan found them. Paths are percent-encoded: their bytes need not be UTF-8.
@@ -525,7 +528,15 @@ MIGRATIONS = (
     SEARCH,
     TURNTABLE,
     OWN_VALUES,
+    TRASH,
+    SHARES,
+    BATCHES,
+    KEEPING,
+    WANTS,
+    VALUES,
     SCROBBLING,
     PLAY_IMPORTS,
     RECORD_IMAGES,
+    ALERTS,
+    ACTIONS,
 )

@@ -1,4 +1,4 @@
-"""Schema of plays and images in the catalogue: scrobbling, imported plays, further images of records. Part of its migrations."""
+"""Later migrations of `catalog.db` for plays: scrobbling, imported plays."""
 
 SCROBBLING = """
 -- One row a side that counted as played: when it was started, and when it was flipped or stopped (NULL: it ran to its end).
@@ -57,17 +57,4 @@ CREATE TABLE play_imports (
 );
 ALTER TABLE plays ADD COLUMN import_id INTEGER REFERENCES play_imports ON DELETE SET NULL;
 CREATE INDEX plays_of_import ON plays (import_id, album_id) WHERE import_id IS NOT NULL;
-"""
-
-RECORD_IMAGES = """
--- Further images of a record: back, inner sleeve, label. Their files are stored as uploaded covers are.
-CREATE TABLE record_images (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    album_id INTEGER NOT NULL REFERENCES albums ON DELETE CASCADE,
-    kind TEXT NOT NULL,
-    address TEXT NOT NULL,
-    place INTEGER NOT NULL,
-    UNIQUE (album_id, address)
-);
-CREATE INDEX record_images_of_file ON record_images (address);
 """

@@ -105,7 +105,15 @@ class Decoder:
         head, _ = self._request({"do": "probe"}, body, wait_s)
         try:
             numbers = [int(head[name]) for name in ("width", "height", "cost_bytes", "frames")]
-            return Facts(str(head["format"]), numbers[0], numbers[1], str(head["mode"]), numbers[2], numbers[3])
+            return Facts(
+                str(head["format"]),
+                numbers[0],
+                numbers[1],
+                str(head["mode"]),
+                numbers[2],
+                numbers[3],
+                str(head.get("taken_at", ""))[:19],
+            )
         except (KeyError, TypeError, ValueError) as error:
             raise DecoderFailed("the decoder returned an invalid response") from error
 

@@ -24,7 +24,7 @@ from image_cache.imaging.variants import ImageAppearance, Variant
 from image_cache.sandbox.channel import ProtocolError, WorkerChannel
 from image_cache.sandbox.limits import ProcessLimits, confine, grant_time, leave_network
 
-FACTS = ("format", "width", "height", "mode", "cost_bytes", "frames")
+FACTS = ("format", "width", "height", "mode", "cost_bytes", "frames", "taken_at")
 MAX_USER_THREADS = 512  # of the whole user: those of the service count
 IDLE_EXIT = 3  # exit code of a worker that was idle for too long
 

@@ -6,12 +6,16 @@ Runs in the decoder's child. Deterministic: the same pixels give the same result
 import math
 import operator
 from collections import Counter
+from collections.abc import Iterable, Sequence
 
 from image_cache.imaging.color import COLOURS, Colour, hex_of, oklab
 from image_cache.imaging.variants import ImageAppearance
 
 HUE_STEP = 5
 CHROMA_STEP = 0.02
+MAX_BINS = (
+    256  # of a palette: much grain has a thousand, each averaging four pixels, and its five colours are the same with fewer
+)
 ROUNDS = 12  # of k-means; the five colours of a cover settle after six
 GRID_PX = 32  # edge of the grey image that is hashed
 BLANK_SPREAD = 6  # levels between the darkest and the lightest pixel; less is a single colour, whatever the codec made of it
@@ -105,15 +109,27 @@ def shape_hash(grey: bytes) -> int:
 
 
 def _bins(rgb: bytes) -> list[_Weighted]:
-    """Return (pixels, lightness, a, b) of each bin, in a fixed order."""
-    bins: dict[int, list[int]] = {}
-    for (red, green, blue), number in Counter(zip(rgb[0::3], rgb[1::3], rgb[2::3], strict=True)).items():
-        found = bins.setdefault(red >> 4 << 8 | green >> 4 << 4 | blue >> 4, [0, 0, 0, 0])
-        found[0] += number
-        found[1] += red * number
-        found[2] += green * number
-        found[3] += blue * number
+    """Return (pixels, lightness, a, b) of each bin, in a fixed order: 16 levels per channel, 8 where that gives too many bins."""
+    colours = Counter(zip(rgb[0::3], rgb[1::3], rgb[2::3], strict=True))
+    bins = _gather(
+        (red >> 4 << 8 | green >> 4 << 4 | blue >> 4, (n, n * red, n * green, n * blue))
+        for (red, green, blue), n in colours.items()
+    )
+    if len(bins) > MAX_BINS:
+        bins = _gather((key & 0xEEE, found) for key, found in bins.items())
     return [(float(n), *oklab(red / n, green / n, blue / n)) for _, (n, red, green, blue) in sorted(bins.items())]
+
+
+def _gather(parts: Iterable[tuple[int, Sequence[int]]]) -> dict[int, list[int]]:
+    """Add up (pixels, sums of red, green and blue) by bin."""
+    bins: dict[int, list[int]] = {}
+    for key, (n, red, green, blue) in parts:
+        found = bins.setdefault(key, [0, 0, 0, 0])
+        found[0] += n
+        found[1] += red
+        found[2] += green
+        found[3] += blue
+    return bins
 
 
 def _first_centres(points: list[_Weighted], count: int) -> list[_Lab]:

@@ -22,6 +22,7 @@ from image_cache.imaging.sniff import (
     canvas,
     decode_cost,
     exif_orientation,
+    exif_taken,
     gif_frames,
     jpeg_layout,
     max_pixels,
@@ -206,7 +207,9 @@ def _open(body: bytes, budget_bytes: int) -> tuple[Facts, Image.Image]:
     Image.MAX_IMAGE_PIXELS = max_pixels(budget_bytes)  # Pillow's own limit is a second line of defence
     image = Image.open(io.BytesIO(body), formats=("HEIF" if format_ == "HEIC" else format_,))
     cost = decode_cost(image.size, kind, bytes_per_px, budget_bytes)
-    return Facts(format_, image.width, image.height, image.mode, cost, _frames(body, format_, image)), image
+    exif = image.info.get("exif")
+    taken_at = exif_taken(exif) if isinstance(exif, bytes) else ""
+    return Facts(format_, image.width, image.height, image.mode, cost, _frames(body, format_, image), taken_at), image
 
 
 def _frames(body: bytes, format_: str, image: Image.Image) -> int:

@@ -3,6 +3,7 @@
 Runs before any library sees the bytes, in linear time, and trusts nothing.
 """
 
+import datetime
 import re
 from dataclasses import dataclass
 from typing import Literal
@@ -38,6 +39,8 @@ _STARTS = {b"\xff\xd8\xff": "JPEG", b"\x89PNG\r\n\x1a\n": "PNG", b"GIF87a": "GIF
 _AVIF_BRANDS, _HEIC_BRANDS = {b"avif", b"avis"}, {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
 _HEIF_BRANDS = {b"mif1", b"msf1"}  # the container: another brand, or the codec, tells what is in it
 _EXIF_STARTS = (b"II*\0", b"MM\0*")
+_EXIF_FOLDER, _TAKEN, MAX_EXIF_ENTRIES = 0x8769, 0x9003, 512
+_TAKEN_FORM = re.compile(rb"(\d{4}):(\d\d):(\d\d) (\d\d):(\d\d):(\d\d)")
 _ORIENTATION, _SHORT = 0x0112, 3
 
 
@@ -85,6 +88,35 @@ def exif_orientation(exif: bytes) -> int:
             is_short = int.from_bytes(field[2:4], order) == _SHORT and int.from_bytes(field[4:8], order) == 1
             return int.from_bytes(field[8:10], order) if is_short else 1
     return 1
+
+
+def exif_taken(exif: bytes) -> str:
+    """Return when an image was taken as ISO 8601, by the clock of the camera; "" unless EXIF data says so in the usual form.
+
+    Only this one entry is read: nothing of the place, which other entries have.
+    """
+    tiff = exif[6:] if exif[:6] == b"Exif\0\0" else exif
+    order: Literal["little", "big"] = "little" if tiff[:4] == b"II*\0" else "big"
+    if tiff[:4] not in _EXIF_STARTS:
+        return ""
+    at = int.from_bytes(_exif_entry(tiff, int.from_bytes(tiff[4:8], order), _EXIF_FOLDER, order), order)
+    start = int.from_bytes(_exif_entry(tiff, at, _TAKEN, order), order) if at else 0
+    found = _TAKEN_FORM.fullmatch(tiff[start : start + 19]) if start else None
+    if found is None:
+        return ""
+    try:
+        return datetime.datetime(*map(int, found.groups())).isoformat()  # type: ignore[arg-type]  # noqa: DTZ001  no zone is known
+    except ValueError:
+        return ""
+
+
+def _exif_entry(tiff: bytes, at: int, tag: int, order: Literal["little", "big"]) -> bytes:
+    """Return the four bytes of an entry's value in a directory of EXIF data; none without such an entry."""
+    for entry in range(min(MAX_EXIF_ENTRIES, int.from_bytes(tiff[at : at + 2], order))):
+        field = tiff[at + 2 + 12 * entry : at + 14 + 12 * entry]
+        if len(field) == 12 and int.from_bytes(field[:2], order) == tag:
+            return field[8:12]
+    return b""
 
 
 def gif_frames(body: bytes) -> int:

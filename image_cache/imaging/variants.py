@@ -87,7 +87,7 @@ def fit(size: tuple[int, int], edge_px: int) -> tuple[int, int]:
 class Facts:
     """Facts from the header of an image. Width and height are before orientation; `cost_bytes` is what decoding may need.
 
-    Of several `frames` (an animation) only the first is rendered.
+    Of several `frames` (an animation) only the first is rendered. `taken_at` is ISO 8601 without a zone, "" if unknown.
     """
 
     format: str
@@ -96,6 +96,7 @@ class Facts:
     mode: str
     cost_bytes: int
     frames: int = 1
+    taken_at: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,9 @@ class DemoImporter:
         """The task. Idempotent."""
         rows = list(_rows())
         report = self.library.import_rows(
-            rows, progress=lambda read: task.progress(read, len(rows), f"{read} of {len(rows)} records")
+            rows,
+            progress=lambda read: task.progress(read, len(rows), f"{read} of {len(rows)} records"),
+            batch=self.library.batch("Demo records added", task.id),
         )
         self.covers.register(row.cover_url for row in rows if row.cover_url)
         same = report.same + report.changed

@@ -137,11 +137,16 @@ class DemoVault:
         for slug in self._read(STREAMS, []):
             stream = self._streams.find_stream(slug)
             if stream is None:
+                trashed = self._streams.trash.stream(slug)
+                if trashed is not None and made.keys() >= set(self._streams.trash.image_ids(trashed.stream)):
+                    self._streams.trash.delete_stream(trashed)
                 continue
             images = self._streams.queries.all_images(stream)
-            if all(image.image_id in made for image in images):
+            in_trash = self._streams.trash.image_ids(stream)
+            if all(image_id in made for image_id in (*(image.image_id for image in images), *in_trash)):
                 self._streams.delete_stream(stream)
             else:
+                self._streams.trash.delete(stream, [image_id for image_id in in_trash if image_id in made])
                 for image in images:
                     if image.image_id in made:
                         self._streams.delete_stream_image(slug, image.image_id)

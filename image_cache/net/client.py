@@ -199,7 +199,7 @@ class HttpClient:
         self, url: str, headers: Mapping[str, str], deadline: Deadline, redirects: int, body: bytes | None
     ) -> tuple[Target, BaseHTTPResponse]:
         target = self._policy.check(url)
-        for _ in range(redirects + 1):
+        for left in range(redirects, -1, -1):
             began = time.monotonic()
             response = self._send(target, headers, deadline, body)
             shown = target.url.partition("?")[0]  # a query may hold a secret
@@ -207,7 +207,8 @@ class HttpClient:
             if response.status not in REDIRECTS:
                 return target, response
             response.close()  # unread, because its body may be endless
-            target = self._next_target(target, response.headers.get("Location", ""))
+            if left:
+                target = self._next_target(target, response.headers.get("Location", ""))
         reason = f"more than {redirects} redirects" if redirects else "unexpected redirect"
         raise OriginError(url, reason, status=response.status)
 

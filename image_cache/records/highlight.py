@@ -17,6 +17,8 @@ class FoundTrack:
 
 def fold(text: str) -> str:
     """Lower the case and drop accents, letter by letter: the result has as many letters as `text`, so positions agree."""
+    if text.isascii():  # most are, and a page of hits folds thousands of letters
+        return text.lower()
     return "".join((unicodedata.normalize("NFKD", letter)[:1] or letter).lower()[:1] or letter for letter in text)
 
 

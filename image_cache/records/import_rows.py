@@ -14,6 +14,7 @@ from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection, Database, OperationalError
 from image_cache.errors import ImportRejected, StorageError
 from image_cache.import_models import ImportReport, ImportRow, RowLoss
+from image_cache.records.batches.imports import ImportBatch, ImportedAlbums
 from image_cache.records.merge import apply_sync, create_album, identity_of, match_copy, merge_row, numbered_id
 from image_cache.records.table import AlbumTable
 
@@ -40,9 +41,10 @@ def import_rows(
     save: Callable[[Connection, ImportReport], None] | None = None,
     resume: ImportReport = NOTHING,
     each: Callable[[ImportRow, str], None] | None = None,
+    import_batch: ImportBatch | None = None,
 ) -> ImportReport:
     """Import rows into the catalogue; see `Library.import_rows`."""
-    albums = AlbumTable(catalog)
+    albums = ImportedAlbums(catalog, import_batch)
     report = replace(
         resume, read=0, rejected=(), losses=(), lossy=0
     )  # what was read before a stop is read again; it is counted already
@@ -74,8 +76,9 @@ def import_rows(
                             elif isinstance(row, ImportRow):
                                 done.append((row, _apply(albums, conn, seen, row, now)))
                         report = _counted(_read(report, batch[:count]), Counter(what for _, what in done))
-                        if save and conn is not None:
-                            save(conn, report)
+                        if conn is not None:
+                            albums.save(conn)
+                            (save or _nothing)(conn, report)
                 except OperationalError as error:
                     raise StorageError(
                         str(catalog.path),
@@ -145,7 +148,7 @@ def _make_findable(albums: AlbumTable, *, dry_run: bool, least: int = 1) -> None
         logger.warning("search index deferred reason=%s", error)
 
 
-def _nothing(_read: int) -> None:
+def _nothing(*_: object) -> None:
     """Report no progress."""
 
 
@@ -155,6 +158,7 @@ def _counted(report: ImportReport, counts: Counter[str]) -> ImportReport:
         new=report.new + counts["new"],
         changed=report.changed + counts["changed"],
         same=report.same + counts["same"],
+        hidden=report.hidden + counts["hidden"],
     )
 
 
@@ -176,11 +180,13 @@ def _identified(seen: Connection, row: ImportRow, *, is_dry: bool) -> tuple[str,
     return source, numbered_id(source_id, nth), False
 
 
-def _apply(albums: AlbumTable, conn: Connection | None, seen: Connection, row: ImportRow, now: float) -> str:
+def _apply(albums: ImportedAlbums, conn: Connection | None, seen: Connection, row: ImportRow, now: float) -> str:
     """Insert or update the album of a row, or only compare if `conn` is None; return what happened."""
     source, source_id, is_again = _identified(seen, row, is_dry=conn is None)
     before = albums.by_identity(source, source_id)
     if before is None:
+        if albums.hidden and albums.hidden.has(source, source_id, row.instance_id):
+            return "hidden"
         if conn is not None:
             albums.add_plays(
                 conn, albums.insert(conn, create_album(row, source, source_id, now), is_found_later=True), row.played_at
@@ -209,23 +215,27 @@ def sync_rows(
     now: float,
     failing: Collection[str],
     also: Callable[[Connection, Counter[str]], None],
+    batch: ImportBatch | None = None,
 ) -> Counter[str]:
     """Write the rows of a page into the catalogue; see `Library.sync_rows`."""
-    albums, counts = AlbumTable(catalog), Counter[str]()
+    albums, counts = ImportedAlbums(catalog, batch), Counter[str]()
     try:
         with catalog.write() as conn:
             for row in rows:
                 counts[_apply_synced(albums, conn, row, now, failing)] += 1
+            albums.save(conn)
             also(conn, counts)
     except OperationalError as error:
         raise StorageError(catalog.path.name, str(error)) from error
     return counts
 
 
-def _apply_synced(albums: AlbumTable, conn: Connection, row: ImportRow, now: float, failing: Collection[str]) -> str:
+def _apply_synced(albums: ImportedAlbums, conn: Connection, row: ImportRow, now: float, failing: Collection[str]) -> str:
     known = albums.by_instance(row.source, row.instance_id) if row.instance_id else None
     album, source_id = match_copy(row, known, albums.copies(row.source, row.source_id))
     if album is None:
+        if albums.hidden and albums.hidden.has(row.source, row.source_id, row.instance_id):
+            return "hidden"
         albums.insert(conn, replace(create_album(row, row.source, source_id, now), seen_at=now))
         return "new"
     after = apply_sync(album, row, source_id, now, failing)

@@ -12,16 +12,22 @@ from image_cache.db.database import Connection
 from image_cache.errors import FieldRejected, ImportRejected, UnknownAlbum
 from image_cache.import_models import ImportReport, ImportRow
 from image_cache.models import Album, AlbumQuery, Track
+from image_cache.records.batches.imports import ImportBatch
+from image_cache.records.batches.service import Batches
 from image_cache.records.editing.own_values import as_source
+from image_cache.records.hidden_table import HiddenTable
 from image_cache.records.import_rows import NOTHING, import_rows, sync_rows
 from image_cache.records.merge import add_details
 from image_cache.records.orders.appearance_table import RecordAppearanceTable
 from image_cache.records.orders.sorts import SORTS
+from image_cache.records.playing.moods import ANY, MoodTable, SpinMood
 from image_cache.records.playing.plays_table import PlaysTable
 from image_cache.records.playing.random_pick import RandomPicker, reason_for
 from image_cache.records.removal import GoneRecords, RecordRemoval, Removed
 from image_cache.records.shelf import COLOUR, Shelf
 from image_cache.records.statistics.statistics import StatisticsReader
+from image_cache.records.table import Revisions
+from image_cache.records.wants.wantlist import Wantlist
 from image_cache.tables.read import read_table
 from image_cache.tables.write import table_text, write_table
 
@@ -46,20 +52,37 @@ class Library(Shelf):
     ) -> None:
         super().__init__(catalog, page_size=page_size, appearances=appearances, hide_stale_cover=hide_stale_cover)
         self.statistics = StatisticsReader(catalog, self, appearances)
+        self.wants = Wantlist(catalog, clock=clock)
         self.removal = RecordRemoval(catalog, own, appearances, clock=clock)
+        self.batches = Batches(catalog, self.removal, clock=clock)
+        self.hidden = HiddenTable(catalog)
         self._catalog = catalog
         self._plays = PlaysTable(catalog)
+        self._moods = MoodTable(catalog)
         self._clock = clock
         self._picker = RandomPicker(catalog, clock, rng or random.Random())  # noqa: S311  (which record to play is no secret)
 
     def random(self, exclude: Collection[int] = (), *, genre: str = "", decade: int | None = None) -> Album | None:
-        """Pick an album at random, of a genre and a decade (like 1970) if given; one not played for long is more likely.
+        """Pick an album at random, of a genre and a decade (like 1970) if given; see `spin`."""
+        return self.spin(SpinMood(genre=genre, decade=decade), exclude)
+
+    def spin(self, mood: SpinMood = ANY, exclude: Collection[int] = ()) -> Album | None:
+        """Pick an album at random that fits a mood; one not played for long is more likely.
 
         None of the last 20 picks, of `exclude`, or of what is gone, while there is another. None if there is none.
         """
-        query, now = AlbumQuery(genre=genre, decade=decade), self._albums.revisions()
-        ids = self._result(query, now).ids
-        return self.album(self._picker.pick(ids, self._order(query.sort, now), exclude)) if ids else None
+        now = self._albums.revisions()
+        ids = self._fitting(mood, now)
+        return self.album(self._picker.pick(ids, self._order("artist", now), exclude)) if ids else None
+
+    def count_mood(self, mood: SpinMood) -> int:
+        """Return how many albums fit a mood."""
+        return len(self._fitting(mood, self._albums.revisions()))
+
+    def _fitting(self, mood: SpinMood, now: Revisions) -> Sequence[int]:
+        ids = self._result(AlbumQuery(genre=mood.genre, decade=mood.decade, format=mood.format), now).ids
+        fitting = self._moods.matching(mood, self._clock())
+        return ids if fitting is None else [album_id for album_id in ids if album_id in fitting]
 
     def why(self, album: Album) -> str:
         """Return in half a line why a record was picked."""
@@ -147,12 +170,13 @@ class Library(Shelf):
         save: Callable[[Connection, ImportReport], None] | None = None,
         resume: ImportReport | None = None,
         each: Callable[[ImportRow, str], None] | None = None,
+        batch: ImportBatch | None = None,
     ) -> ImportReport:
         """Import rows into the catalogue, or with `dry_run` only report what would happen. `progress` gets the rows read so far.
 
         Short transactions, read between them: the wall stays usable, and a killed import is simply run again, or resumed after
         `resume`, the last report that `save` was given inside of a transaction. `each` gets every row after `resume`, with the
-        result: new, changed or same. Raises `StorageError` when the disk refuses; what was written before stays.
+        result: new, changed, same or hidden. With a `batch` the import can be undone. Raises `StorageError` when the disk refuses; what was written before stays.
         """
         return import_rows(
             self._catalog,
@@ -163,6 +187,7 @@ class Library(Shelf):
             save=save,
             resume=resume or NOTHING,
             each=each,
+            import_batch=batch,
         )
 
     def sync_rows(
@@ -171,17 +196,25 @@ class Library(Shelf):
         *,
         failing: Collection[str] = (),
         also: Callable[[Connection, Counter[str]], None] = lambda _conn, _counts: None,
+        batch: ImportBatch | None = None,
     ) -> Counter[str]:
         """Write a page of a source into the catalogue in one transaction; return how many rows were new, changed and the same.
 
         A row without a difference writes nothing. `also` writes the position of the sync in the same transaction. Raises
         `StorageError` when the disk refuses; then nothing of the page is written.
         """
-        return sync_rows(self._catalog, rows, now=float(int(self._clock())), failing=failing, also=also)
+        return sync_rows(self._catalog, rows, now=float(int(self._clock())), failing=failing, also=also, batch=batch)
 
-    def import_table(self, path: Path, *, dry_run: bool = False, progress: Callable[[int], None] | None = None) -> ImportReport:
+    def batch(self, words: str, task_id: int | None = None) -> ImportBatch:
+        """Return the batch of an import, under which it can be undone; of a task that continues after a stop, the same one."""
+        return ImportBatch(self._catalog, words, now=self._clock(), task_id=task_id)
+
+    def import_table(
+        self, path: Path, *, dry_run: bool = False, progress: Callable[[int], None] | None = None, words: str = ""
+    ) -> ImportReport:
         """Import a CSV or JSON file, or the database of the original program. Raises `TableRejected` if it is none of them."""
-        return self.import_rows(read_table(path), dry_run=dry_run, progress=progress)
+        batch = None if dry_run else self.batch(words or f"{path.name} imported")
+        return self.import_rows(read_table(path), dry_run=dry_run, progress=progress, batch=batch)
 
     def export_table(self, path: Path) -> int:
         """Write all albums to a `.csv` or `.json` file, atomically; return how many. Raises `TableRejected`."""

@@ -46,7 +46,7 @@ def merge_row(album: Album, row: ImportRow) -> Album:
         name: value
         for name in (
             *("year", "genres", "styles", "formats", "label", "catno", "rating", "media_condition", "sleeve_condition"),
-            *("added_at", "notes", "cover_url", "tracks", "instance_id", "barcode", "mbid"),
+            *("added_at", "notes", "cover_url", "tracks", "instance_id", "barcode", "mbid", "shelf", "price", "bought"),
         )
         if (value := getattr(row, name)) is not None
     }

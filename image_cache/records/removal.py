@@ -1,4 +1,4 @@
-"""Removal of records, permanently: what goes with them, which are gone from their source, and the removal itself.
+"""Removal of records: what goes with them, which are gone from their source, and the removal itself, for good or to be undone.
 
 Plays, facets, searches for covers, queued details and places in folders go with a record by its foreign keys, its words by a trigger.
 """
@@ -14,9 +14,11 @@ from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection, DatabaseError, OperationalError, parameter_marks
 from image_cache.errors import StorageError
 from image_cache.models import Album
+from image_cache.records.batches.removed_table import HAS_IMAGES, OWN, RemovedTable
+from image_cache.records.columns import album_columns, album_from
 from image_cache.records.orders.appearance_table import RecordAppearanceTable
 from image_cache.records.search.index_table import SearchIndexTable
-from image_cache.records.table import AlbumTable, album_columns, album_from
+from image_cache.records.table import AlbumTable
 from image_cache.units import counted
 
 logger = logging.getLogger(__name__)
@@ -24,8 +26,6 @@ logger = logging.getLogger(__name__)
 RECORDS_A_WRITE = 200  # others write in between: a sync, a play
 AT_A_TIME = 500
 EVER = 9e15  # later than any time that is stored
-_IMAGES = "EXISTS (SELECT 1 FROM record_images WHERE album_id = albums.id)"
-_OWN = f"(plays > 0 OR own_rating IS NOT NULL OR own_notes <> '' OR own_cover IS NOT NULL OR {_IMAGES})"
 _GONE = "source = ? AND gone_at IS NOT NULL AND gone_at <= ?"
 
 
@@ -130,10 +130,11 @@ class RecordRemoval:
         """Return True if the last scan found a record below one of these music folders."""
         return self._rows.is_in_folder(album_id, dirs)
 
-    def remove(self, album_ids: Iterable[int], only: GoneRecords | None = None) -> list[Removed]:
+    def remove(self, album_ids: Iterable[int], only: GoneRecords | None = None, *, batch_id: int | None = None) -> list[Removed]:
         """Remove records with their plays, notes, ratings and uploaded covers; return those that existed.
 
-        With `only` those alone that still match it. What a source still has comes back with its next sync or scan.
+        With `only` those alone that still match it. With a batch, that batch can put them back with all of it; else they are gone.
+        What a source still has comes back with its next sync or scan.
         Raises `StorageError` when the disk refuses; what was removed before stays removed.
         """
         done = list[Removed]()
@@ -141,7 +142,7 @@ class RecordRemoval:
         while portion := tuple(itertools.islice(ids, RECORDS_A_WRITE)):
             try:
                 with self._rows.db.write() as conn:
-                    removed = self._rows.remove(conn, portion, only)
+                    removed = self._rows.remove(conn, portion, only, batch_id)
             except OperationalError as error:
                 raise StorageError(
                     self._rows.db.path.name, f"{error}; {len(done):,} records were removed before the error"
@@ -149,13 +150,18 @@ class RecordRemoval:
             if removed:
                 logger.info("records removed count=%s first=%s", len(removed), removed[0].id)
                 self._forget_appearances(removed)
-                self._delete_covers(removed)
+                if batch_id is None:
+                    self.delete_covers(url for record in removed for url in (record.own_cover, *record.images))
             done += removed
         return done
 
-    def remove_gone(self, only: GoneRecords) -> list[Removed]:
+    def remove_in(self, conn: Connection, album_id: int, batch_id: int) -> None:
+        """Remove a record in the transaction of the caller, so that its batch can put it back."""
+        self._rows.remove(conn, [album_id], None, batch_id)
+
+    def remove_gone(self, only: GoneRecords, *, batch_id: int | None = None) -> list[Removed]:
         """Remove the records that match; see `remove`."""
-        return self.remove(self._rows.gone_ids(only), only)
+        return self.remove(self._rows.gone_ids(only), only, batch_id=batch_id)
 
     def remove_source(self, source: str) -> int:
         """Remove every record of a source; return how many. See `remove`."""
@@ -171,11 +177,11 @@ class RecordRemoval:
         except DatabaseError as error:  # the audit visits them anyway, as soon as the index can be used
             logger.warning("colour data of removed records not deleted yet reason=%s", error)
 
-    def _delete_covers(self, removed: Iterable[Removed]) -> None:
-        """Delete the files of uploaded covers that no other record shows."""
+    def delete_covers(self, urls: Iterable[str | None]) -> None:
+        """Delete the files of uploaded covers that no record shows."""
         if self._own is None:
             return
-        for url in dict.fromkeys(url for record in removed for url in (record.own_cover, *record.images)):
+        for url in dict.fromkeys(urls):
             if not url or not url.startswith(SCHEME):
                 continue
             try:
@@ -196,7 +202,7 @@ class RemovalTable:
     def dependents(self, album_ids: Sequence[int]) -> dict[int, RecordDependents]:
         """Return the dependents of each record, at most some hundred; one that does not exist is left out."""
         sql = (
-            f"SELECT id, plays, own_notes <> '' AS has_notes, own_cover IS NOT NULL OR {_IMAGES} AS has_cover, own_rating FROM albums"
+            f"SELECT id, plays, own_notes <> '' AS has_notes, own_cover IS NOT NULL OR {HAS_IMAGES} AS has_cover, own_rating FROM albums"
             f" WHERE id IN ({parameter_marks(len(album_ids))})"
         )
         return {row[0]: RecordDependents(row[1], bool(row[2]), bool(row[3]), row[4]) for row in self.db.rows(sql, album_ids)}
@@ -207,18 +213,18 @@ class RemovalTable:
 
     def gone_ids(self, only: GoneRecords) -> Iterator[int]:
         """Yield the records that are gone. Reads in chunks: they may be removed meanwhile."""
-        spared = f" AND NOT {_OWN}" if only.spares_own else ""
+        spared = f" AND NOT {OWN}" if only.spares_own else ""
         yield from self._chunks(_GONE + spared, (only.source, only.until))
 
     def count_gone(self, source: str) -> GoneCount:
         row = self.db.row(
-            f"SELECT count(*), coalesce(sum({_OWN}), 0), coalesce(max(gone_at), 0) FROM albums WHERE {_GONE}", (source, EVER)
+            f"SELECT count(*), coalesce(sum({OWN}), 0), coalesce(max(gone_at), 0) FROM albums WHERE {_GONE}", (source, EVER)
         )
         return GoneCount(*row) if row else GoneCount()
 
     def removable(self, source: str, limit: int, *, own: bool) -> list[Album]:
         """Return the first records by artist that are gone and have `RecordDependents`, or with `own` False have none."""
-        sql = f"SELECT {album_columns()} FROM albums WHERE {_GONE} AND {_OWN} = ? ORDER BY artist_sort, title_sort, id LIMIT ?"
+        sql = f"SELECT {album_columns()} FROM albums WHERE {_GONE} AND {OWN} = ? ORDER BY artist_sort, title_sort, id LIMIT ?"
         return [album_from(row) for row in self.db.rows(sql, (source, EVER, own, limit))]
 
     def is_in_folder(self, album_id: int, dirs: Sequence[str]) -> bool:
@@ -229,11 +235,13 @@ class RemovalTable:
         )
         return self.db.row(sql, (album_id, *dirs)) is not None
 
-    def remove(self, conn: Connection, album_ids: Sequence[int], only: GoneRecords | None = None) -> list[Removed]:
-        """Delete records, at most some hundred; return those that existed and match `only`."""
+    def remove(
+        self, conn: Connection, album_ids: Sequence[int], only: GoneRecords | None = None, batch_id: int | None = None
+    ) -> list[Removed]:
+        """Delete records, at most some hundred; return those that existed and match `only`. With a batch, keep what they were."""
         where, values = f"id IN ({parameter_marks(len(album_ids))})", list[object](album_ids)
         if only is not None:
-            where += f" AND {_GONE}" + (f" AND NOT {_OWN}" if only.spares_own else "")
+            where += f" AND {_GONE}" + (f" AND NOT {OWN}" if only.spares_own else "")
             values += [only.source, only.until]
         found = conn.execute(f"SELECT id, artist, title, own_cover FROM albums WHERE {where} ORDER BY id", values).fetchall()
         ids, these = [row["id"] for row in found], parameter_marks(len(found))
@@ -241,6 +249,8 @@ class RemovalTable:
         for album_id, address in conn.execute(f"SELECT album_id, address FROM record_images WHERE album_id IN ({these})", ids):
             images.setdefault(album_id, []).append(address)
         removed = [Removed(row[0], row[1], row[2], row[3], tuple(images.get(row[0], ()))) for row in found]
+        if batch_id is not None:
+            RemovedTable(self.db).keep(conn, batch_id, ids)
         # A scan skips unchanged folders. This one has to be read again: its record is missing now.
         conn.execute(
             f"UPDATE music_folders SET mark = x'' WHERE id IN (SELECT folder_id FROM music_albums WHERE album_id IN ({these}))",
@@ -252,8 +262,11 @@ class RemovalTable:
         return removed
 
     def is_own_cover(self, conn: Connection, url: str) -> bool:
-        """Return True if any record has this URL as its own cover or a further image."""
-        sql = "SELECT 1 FROM albums WHERE own_cover = ?1 UNION ALL SELECT 1 FROM record_images WHERE address = ?1 LIMIT 1"
+        """Return True if any record has this URL as its own cover or a further image, or had it and can be put back."""
+        sql = (
+            "SELECT 1 FROM albums WHERE own_cover = ?1 UNION ALL SELECT 1 FROM record_images WHERE address = ?1"
+            " UNION ALL SELECT 1 FROM removed_files WHERE address = ?1 LIMIT 1"
+        )
         return conn.execute(sql, (url,)).fetchone() is not None
 
     def _chunks(self, where: str, values: Sequence[object]) -> Iterator[int]:

@@ -89,6 +89,10 @@ class Shelf:
         """Return all there is to filter by, under the filters of a query."""
         return self._narrowed_facets(query, self._albums.revisions())
 
+    def ids(self, query: AlbumQuery) -> Sequence[int]:
+        """Return the ids of all records of a result, in its order."""
+        return self._result(query, self._albums.revisions()).ids
+
     def figures(self, query: AlbumQuery) -> tuple[int | None, int | None, int]:
         """Return the first year, the last year and the plays of all records of a result."""
         return self._narrowing.table.figures(self._result(query, self._albums.revisions()).ids)

@@ -1,66 +1,44 @@
 """Table of albums in `catalog.db`: the statements of `Library` and of the imports."""
 
 import contextlib
-import json
+import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
 
 from image_cache.db.catalog import CatalogDatabase, gone_changed
-from image_cache.db.database import Connection, Row
-from image_cache.models import Album, Track
+from image_cache.db.database import Connection
+from image_cache.models import Album
+from image_cache.records.columns import COLUMNS, album_columns, album_from, column_values
 from image_cache.records.editing.own_values import as_source, with_own
 from image_cache.records.orders.sorts import SORTS, by_grade
 from image_cache.records.search.index_table import SearchIndexTable
 from image_cache.records.search.question import storable
+from image_cache.records.wants.table import WantsTable
 
 IDS_A_STATEMENT = 500  # SQLite allows 32,766 parameters; a chunk this size keeps an export's read transaction short
 MAX_ID = 2**63 - 1
 
-_COLUMNS = (
-    "id, source, source_id, title, artist, artist_sort, title_sort, year, genres, styles, formats, label, catno,"
-    " coalesce(own_rating, rating) AS rating, media_condition, sleeve_condition, notes, cover_url, tracks, added_at,"
-    " plays, last_played_at, instance_id, barcode, mbid, own_notes, own_cover, found_cover, refused_cover, seen_at, gone_at, detailed_at,"
-    " source_values"
-)
-
-
 # What the search looks at.
-_TEXTS = {
-    *(
-        "title",
-        "artist",
-        "label",
-        "catno",
-        "year",
-        "genres",
-        "styles",
-        "formats",
-        "barcode",
-        "source_id",
-        "tracks",
-        "notes",
-        "own_notes",
-    )
-}
-_FIELDS = list(Album.__dataclass_fields__)
-_LISTS, _TRACKS = [_FIELDS.index(name) for name in ("genres", "styles", "formats")], _FIELDS.index("tracks")
+_TEXTS = {"title", "artist", "label", "catno", "year", "genres", "styles", "formats", "barcode", "source_id", "tracks", "shelf"}
+_TEXTS |= {"notes", "own_notes"}
 
 
 @dataclass(frozen=True, slots=True)
 class Revisions:
     """Numbers that only go up. `albums` changes with the order of the albums and with what a filter finds, `plays` with the plays,
-    `ratings` with the ratings, `views` with saved views."""
+    `ratings` with the ratings, `views` with saved views, `values` with what records are worth."""
 
     albums: int = 0
     plays: int = 0
     ratings: int = 0
     views: int = 0
+    values: int = 0
 
     def of(self, *what: str) -> int:
         """Return a number that changes whenever an order or filter with these names, or what is found, may have changed."""
         plays = self.plays if not {"plays", "played"}.isdisjoint(what) else 0
-        return self.albums + plays + (self.ratings if not {"rating", "stars"}.isdisjoint(what) else 0)
+        values = self.values if "value" in what else 0
+        return self.albums + plays + values + (self.ratings if not {"rating", "stars"}.isdisjoint(what) else 0)
 
 
 class AlbumTable:
@@ -69,10 +47,21 @@ class AlbumTable:
     def __init__(self, catalog: CatalogDatabase) -> None:
         self.db = catalog
         self.index = SearchIndexTable(catalog)
+        self.wants = WantsTable(catalog)
 
     def revisions(self) -> Revisions:
-        rows = self.db.rows("SELECT name, value FROM revisions WHERE name IN ('albums', 'plays', 'ratings', 'views')")
+        rows = self.db.rows("SELECT name, value FROM revisions WHERE name IN ('albums', 'plays', 'ratings', 'views', 'values')")
         return Revisions(**{row["name"]: int(row["value"]) for row in rows})
+
+    def as_known(self, conn: Connection, album_id: int) -> Album | None:
+        """Return an album as its source knows it, in the transaction of the caller."""
+        found = self.stored(conn, album_id)
+        return as_source(found) if found else None
+
+    def stored(self, conn: Connection, album_id: int) -> Album | None:
+        """Return an album as it is stored, in the transaction of the caller: `rating` is that of the source."""
+        row = conn.execute(f"SELECT {album_columns(own=False)} FROM albums WHERE id = ?", (album_id,)).fetchone()
+        return album_from(row) if row else None
 
     def order(self, sort: str, *, is_reversed: bool = False) -> Iterator[tuple[int, str | int | None]]:
         """Yield every album id in order, each with its group token."""
@@ -82,7 +71,7 @@ class AlbumTable:
 
     def albums(self, ids: Sequence[int], *, tracks: bool = True) -> list[Album]:
         """Return the albums with these ids in this order, on request without their tracks; one that was removed is left out."""
-        columns = _COLUMNS if tracks else _COLUMNS.replace(" tracks,", " '[]' AS tracks,")
+        columns = COLUMNS if tracks else COLUMNS.replace(" tracks,", " '[]' AS tracks,")
         found: dict[int, Album] = {}
         for start in range(0, len(ids), IDS_A_STATEMENT):
             chunk = ids[start : start + IDS_A_STATEMENT]
@@ -94,7 +83,7 @@ class AlbumTable:
     def album(self, album_id: int) -> Album | None:
         if not 0 < album_id <= MAX_ID:
             return None
-        row = self.db.row(f"SELECT {_COLUMNS} FROM albums WHERE id = ?", (album_id,))
+        row = self.db.row(f"SELECT {COLUMNS} FROM albums WHERE id = ?", (album_id,))
         return album_from(row) if row else None
 
     def by_identity(self, source: str, source_id: str) -> Album | None:
@@ -130,14 +119,14 @@ class AlbumTable:
     def from_artist(self, artist_sort: str, count: int) -> list[Album]:
         """Return up to `count` albums at or after a sort key, in artist order."""
         by = SORTS["artist"][0]
-        sql = f"SELECT {_COLUMNS} FROM albums WHERE artist_sort >= ? ORDER BY {by} LIMIT ?"
+        sql = f"SELECT {COLUMNS} FROM albums WHERE artist_sort >= ? ORDER BY {by} LIMIT ?"
         return [album_from(row) for row in self.db.rows(sql, (storable(artist_sort), count))]
 
     def all_albums(self) -> Iterator[Album]:
         """Yield every album, by id. Reads in chunks, so that a slow reader holds no transaction open."""
         last = 0
         while rows := self.db.rows(
-            f"SELECT {_COLUMNS} FROM albums WHERE id > ? ORDER BY id LIMIT ?",
+            f"SELECT {COLUMNS} FROM albums WHERE id > ? ORDER BY id LIMIT ?",
             (last, IDS_A_STATEMENT),
         ):
             yield from map(album_from, rows)
@@ -172,15 +161,22 @@ class AlbumTable:
         sql = "SELECT year / 10 * 10 AS decade, count(*) AS n FROM albums WHERE year IS NOT NULL GROUP BY decade ORDER BY decade"
         return [(row["decade"], row["n"]) for row in self.db.rows(sql)]
 
-    def insert(self, conn: Connection, album: Album, *, is_found_later: bool = False) -> int:
-        """Insert an album; its `id` is ignored, the new one is returned.
+    def insert(self, conn: Connection, album: Album, *, is_found_later: bool = False, import_id: int | None = None) -> int:
+        """Insert an album; its `id` is ignored, the new one is returned. What was wanted becomes bought, and its notes the record's.
 
         `is_found_later`: the caller adds it to the index of the search with others, by `SearchIndexTable.catch_up`.
         """
-        values = _values(album)
+        wanted = self.wants.fulfilled(conn, album)
+        if wanted and not album.own_notes:
+            album = replace(album, own_notes="\n".join(filter(None, (want.all_notes for want in wanted))))
+        values = column_values(album)
+        if import_id is not None:
+            values["import_id"] = import_id
         marks = ",".join("?" * len(values))
         sql = f"INSERT INTO albums ({','.join(values)}) VALUES ({marks}) RETURNING id"
         album_id = int(conn.execute(sql, tuple(values.values())).fetchone()["id"])
+        if wanted:
+            self.wants.mark_bought(conn, wanted, album_id, time.time())
         if not is_found_later:
             self.index.add(conn, album_id)
         return album_id
@@ -199,8 +195,8 @@ class AlbumTable:
 
     def write_own(self, conn: Connection, before: Album, after: Album) -> None:
         """Write what a person changed, from `before` to `after`, as they are stored."""
-        old = _values(before)
-        changed = {name: value for name, value in _values(after).items() if value != old[name]}
+        old = column_values(before)
+        changed = {name: value for name, value in column_values(after).items() if value != old[name]}
         if not changed:
             return
         names = ", ".join(f"{name} = ?" for name in changed)
@@ -237,7 +233,7 @@ class AlbumTable:
         """Return how many albums of a source are gone, and the first of them by artist."""
         where = "source = ? AND gone_at IS NOT NULL"
         count = self.db.row(f"SELECT count(*) AS n FROM albums WHERE {where}", (source,))
-        sql = f"SELECT {_COLUMNS} FROM albums WHERE {where} ORDER BY artist_sort, title_sort, id LIMIT ?"
+        sql = f"SELECT {COLUMNS} FROM albums WHERE {where} ORDER BY artist_sort, title_sort, id LIMIT ?"
         return int(count["n"]) if count else 0, [album_from(row) for row in self.db.rows(sql, (source, limit))]
 
     def rate(self, album_id: int, rating: int | None) -> bool:
@@ -248,63 +244,3 @@ class AlbumTable:
         """Write the owner's notes; no import changes them."""
         with self.index.reworded(conn, album.id):
             conn.execute("UPDATE albums SET own_notes = ? WHERE id = ?", (text, album.id))
-
-
-def album_columns(*, own: bool = True) -> str:
-    """Return the columns of an album for a SELECT. Without `own`, `rating` is that of the source."""
-    return _COLUMNS if own else _COLUMNS.replace("coalesce(own_rating, rating) AS rating", "rating")
-
-
-def album_from(row: Row) -> Album:
-    """Return the album of a row with `album_columns`."""
-    values = list(row)  # in the order of `_COLUMNS`, the fields of Album. Fast, because a page makes many of them
-    for at in _LISTS:
-        values[at] = _tuple(values[at])
-    tracks = values[_TRACKS]
-    values[_TRACKS] = () if tracks == "[]" else tuple(Track(*track) for track in json.loads(tracks))
-    return Album(*values)
-
-
-@lru_cache(maxsize=1024)  # a collection has a few hundred different lists of genres, styles and formats
-def _tuple(text: str) -> tuple[str, ...]:
-    return () if text == "[]" else tuple(json.loads(text))
-
-
-def _values(album: Album) -> dict[str, object]:
-    """Return the columns that an import may write: the owner's rating and cover are not among them."""
-    return {
-        "source": album.source,
-        "source_id": album.source_id,
-        "title": album.title,
-        "artist": album.artist,
-        "title_sort": album.title_sort,
-        "artist_sort": album.artist_sort,
-        "year": album.year,
-        "genres": _json(album.genres),
-        "styles": _json(album.styles),
-        "formats": _json(album.formats),
-        "label": album.label,
-        "catno": album.catno,
-        "rating": album.rating,
-        "media_condition": album.media_condition,
-        "sleeve_condition": album.sleeve_condition,
-        "notes": album.notes,
-        "own_notes": album.own_notes,
-        "cover_url": album.cover_url,
-        "tracks": _json([[track.position, track.title, track.duration_s] for track in album.tracks]),
-        "added_at": album.added_at,
-        "plays": album.plays,
-        "last_played_at": album.last_played_at,
-        "instance_id": album.instance_id,
-        "barcode": album.barcode,
-        "mbid": album.mbid,
-        "refused_cover": album.refused_cover,
-        "seen_at": album.seen_at,
-        "gone_at": album.gone_at,
-        "detailed_at": album.detailed_at,
-        "source_values": album.source_values,
-    }
-
-
-def _json(values: Iterable[object]) -> str:
-    return json.dumps(list(values), ensure_ascii=False, separators=(",", ":"))

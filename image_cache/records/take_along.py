@@ -1,7 +1,7 @@
 """The collection as one HTML file for the phone: it needs no network and no server, only a browser.
 
-It holds what every visitor of the wall may see: artist, title, year, label, catalogue number and tiny covers. Notes, prices, plays
-and addresses are left out.
+It holds what every visitor of the wall may see, of the collection and the wantlist: artist, title, year, label, catalogue number
+and tiny covers. Notes, prices, plays and addresses are left out.
 """
 
 import base64
@@ -30,6 +30,7 @@ AT_A_TIME = 60  # records whose covers are looked up together
 TINY = (Variant("tiny", 48, quality=50, method=4), Variant("tiny", 32, quality=40, method=4))
 LARGE_COLLECTION = 4000
 _SAVED_FROM = "thumbnails-2x"
+_NO_COVER = Cover("", "none")
 
 
 class Renderer(Protocol):
@@ -99,6 +100,8 @@ class TakeAlong:
                     covers += is_cover
                     done += 1
                 progress(done, total)
+            for piece in self._wanted(size):
+                size += file.write(piece.encode())
             size += file.write(self._foot().encode())
         return TakeAlongFile(done, covers, size, self._clock())
 
@@ -116,6 +119,17 @@ class TakeAlong:
 
         drawn = drawn_sleeve(album.artist, album.title, ", ".join(album.genres)) if room > 400 else ""
         return (drawn, False) if 0 < len(drawn.encode()) < max(room, 0) else ("<s></s>", False)
+
+    def _wanted(self, size: int) -> Iterator[str]:
+        """Yield the wantlist, with drawn sleeves while there is room. Its notes stay at home."""
+        wants = self._library.wants.table.wanted()
+        if not wants:
+            return
+        yield f"</ol><h2>Wantlist<small>{len(wants):,}</small></h2><ol>\n"
+        room = (MAX_BYTES - size) // len(wants) - ROW_BYTES
+        for want in wants:
+            album = want.as_album()
+            yield _row(album, self._picture(album, _NO_COVER, room, TINY[1])[0], "w")
 
     def _head(self, total: int) -> Iterator[str]:
         day = _day(self._clock())
@@ -151,9 +165,10 @@ class TakeAlong:
         return {"records": written.records, "covers": written.covers, "bytes": written.size, "says": says}
 
 
-def _row(album: Album, picture: str) -> str:
+def _row(album: Album, picture: str, kind: str = "") -> str:
     facts = [escape(str(fact)[:80]) for fact in (album.year, " ".join(filter(None, (album.label, album.catno)))) if fact]
-    return f"<li>{picture}<p><b>{escape(album.artist[:300])}</b><span>{escape(album.title[:300])}</span></p><i>{'<br>'.join(facts)}</i></li>\n"
+    marked = f' class="{kind}"' if kind else ""
+    return f"<li{marked}>{picture}<p><b>{escape(album.artist[:300])}</b><span>{escape(album.title[:300])}</span></p><i>{'<br>'.join(facts)}</i></li>\n"
 
 
 def _day(at: float) -> str:

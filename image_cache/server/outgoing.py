@@ -9,12 +9,16 @@ import struct
 import tempfile
 import termios
 from collections import deque
+from collections.abc import Iterator
 from typing import IO, Any
 
 IN_MEMORY_BYTES = 1_000_000
 PIECE_BYTES = 262_144
 MAX_WAITING_BYTES = 32_000_000  # of one response that is generated; a file is not copied, whatever its size
+AT_ONCE_BYTES = 1_000_000  # of parts, after which a thread makes no more until they are sent
 WAIT_S = 20.0  # for the client to take a part of such a response, once that much waits
+
+Part = bytes | IO[bytes] | None  # of a response that is made as it is sent; a whole file; None: not ready yet
 
 
 class Outgoing:
@@ -26,7 +30,7 @@ class Outgoing:
     def __init__(self, sock: socket.socket, folder: str | None = None) -> None:
         self._sock = sock
         self._folder = folder
-        self._waiting: deque[list[Any]] = deque()  # [file, offset, end] in order
+        self._waiting: deque[Any] = deque()  # in order: [file, offset, end], or an iterator of parts
         self.sent_bytes = 0
 
     def __getattr__(self, name: str) -> Any:
@@ -64,6 +68,35 @@ class Outgoing:
         self._waiting.append([os.fdopen(os.dup(file.fileno()), "rb", buffering=0), offset, end])
         self._send_waiting()
 
+    def send_parts(self, parts: Iterator[Part]) -> None:
+        """Send what `make_parts` gets from here, between what waits now and what is added later."""
+        self._waiting.append(parts)
+
+    @property
+    def needs_parts(self) -> bool:
+        """True if everything is sent that comes before the next parts."""
+        return bool(self._waiting) and not isinstance(self._waiting[0], list)
+
+    def make_parts(self) -> bool:
+        """Get the next parts, about `AT_ONCE_BYTES`; return False if none is ready. Called in a thread; raises what they raise."""
+        parts, later, made = self._waiting.popleft(), self._waiting, False
+        self._waiting = deque()
+        is_over = False
+        try:
+            while self._kept_bytes() < AT_ONCE_BYTES:
+                try:
+                    part = next(parts)
+                except StopIteration:
+                    is_over = made = True
+                    break
+                if part is None:
+                    break
+                made = True
+                self._add(part)
+        finally:
+            self._waiting.extend(later if is_over else [parts, *later])
+        return made
+
     def flush(self) -> bool:
         """Send what the client takes now. Return False if the connection is over."""
         try:
@@ -75,14 +108,25 @@ class Outgoing:
     def close(self) -> None:
         """Drop unsent data."""
         while self._waiting:
-            self._waiting.popleft()[0].close()
+            waiting = self._waiting.popleft()
+            (waiting[0] if isinstance(waiting, list) else waiting).close()
+
+    def _add(self, part: bytes | IO[bytes]) -> None:
+        if isinstance(part, bytes):
+            self._keep(memoryview(part))
+            return
+        size = os.fstat(part.fileno()).st_size
+        if size <= PIECE_BYTES:  # a copy costs less than a descriptor for each of many small files
+            self._keep(memoryview(os.pread(part.fileno(), size, 0)))
+        else:
+            self._waiting.append([os.fdopen(os.dup(part.fileno()), "rb", buffering=0), 0, size])
 
     def _kept_bytes(self) -> int:
-        return sum(end - offset for _, offset, end in self._waiting)
+        return sum(waiting[2] - waiting[1] for waiting in self._waiting if isinstance(waiting, list))
 
     def _keep(self, data: memoryview) -> None:
         last = self._waiting[-1] if self._waiting else None
-        if last is None or not isinstance(last[0], tempfile.SpooledTemporaryFile) or last[2] > MAX_WAITING_BYTES:
+        if not isinstance(last, list) or not isinstance(last[0], tempfile.SpooledTemporaryFile) or last[2] > MAX_WAITING_BYTES:
             file = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY_BYTES, mode="w+b", dir=self._folder)  # noqa: SIM115
             last = [file, 0, 0]
             self._waiting.append(last)
@@ -93,6 +137,8 @@ class Outgoing:
     def _send_waiting(self) -> None:
         while self._waiting:
             waiting = self._waiting[0]
+            if not isinstance(waiting, list):
+                return
             file, offset, end = waiting
             if offset < end:
                 data = _read(file, offset, min(PIECE_BYTES, end - offset))

@@ -11,13 +11,13 @@ import socket
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
-from types import SimpleNamespace
 from typing import Any
 
 from image_cache.server.chunk_toll import ChunkToll
 from image_cache.server.connection import Connection, receive, send_now
 from image_cache.server.fairness import FairThreads, ThreadJob, one_to_end
-from image_cache.server.keeping import RECEIVE_BYTES, KeepingWorker
+from image_cache.server.keeping import RECEIVE_BYTES
+from image_cache.server.parts import PartsWorker
 from image_cache.server.plain_responses import plain_response, refusal_of
 from image_cache.server.request_framing import PIECE_BYTES
 
@@ -30,7 +30,7 @@ ACCEPT_AT_ONCE = 32
 SEND_BUFFER_BYTES = 400_000  # nearly all responses fit, so that a slow reader does not even occupy our memory
 
 
-class BufferingWorker(KeepingWorker):
+class BufferingWorker(PartsWorker):
     """gunicorn's threaded worker, with all waiting moved to the main loop. Only that loop uses the tables below."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
@@ -105,7 +105,7 @@ class BufferingWorker(KeepingWorker):
     def _send_on(self, conn: Connection) -> None:
         """Send what the client takes now; wait for it, or continue with its next request."""
         is_over = not conn.outgoing.flush()
-        if not is_over and not conn.outgoing.is_empty:
+        if not is_over and not conn.outgoing.is_empty and not conn.outgoing.needs_parts:
             if conn not in self._sending:
                 self._start_waiting(conn, self._sending, conn.outgoing.taken_bytes)
                 self._listen(conn, self._sending, self._send_on, selectors.EVENT_WRITE)
@@ -114,6 +114,8 @@ class BufferingWorker(KeepingWorker):
             self._stop_sending(conn)
         if is_over:
             self._close(conn)
+        elif conn.outgoing.needs_parts:
+            self._make_parts(conn)
         elif not conn.is_kept:
             self._linger(conn)
         elif ahead := conn.next_request():
@@ -147,14 +149,6 @@ class BufferingWorker(KeepingWorker):
             self._close(conn)
         while (conn := next(iter(self._lingering), None)) and conn.deadline <= now:
             self._end_linger(conn)
-
-    def handle_request(self, req: Any, conn: Connection) -> Any:
-        try:
-            return super().handle_request(req, SimpleNamespace(sock=conn.outgoing, client=conn.client, server=conn.server))
-        except TimeoutError:
-            self.log.debug("A client did not read its response in time.")
-            conn.outgoing.close()
-            raise StopIteration from None
 
     def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: Exception) -> None:
         """Respond to a request that did not reach the application, without quoting it, and with strict security headers."""
@@ -288,6 +282,7 @@ class BufferingWorker(KeepingWorker):
             self._stop_lingering: self._lingering,
             self._stop_collecting: self._collecting,
             self._stop_sending: self._sending,
+            self._stop_pause: self._paused,
             self._threads.remove: self._threads,
             self.keepalived_conns.remove: self.keepalived_conns,
         }

@@ -5,6 +5,7 @@ import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from image_cache.errors import StorageError
 from image_cache.filesystem import TEMP_PREFIX, make_folder, replacing, sync_folder
@@ -46,10 +47,20 @@ class LocalStorage:
         return written
 
     def get(self, name: str) -> bytes | None:
+        file = self.open(name)
+        if file is None:
+            return None
+        try:
+            with file:
+                return file.read()
+        except OSError as error:
+            raise StorageError(str(self._path(name)), error.strerror or str(error)) from error
+
+    def open(self, name: str) -> BinaryIO | None:
+        """Open a file for reading; None if there is none."""
         path = self._path(name)
         try:
-            with os.fdopen(os.open(path, _READING), "rb") as file:
-                return file.read()
+            return os.fdopen(os.open(path, _READING), "rb")
         except FileNotFoundError:
             return None
         except OSError as error:

@@ -6,11 +6,17 @@ from image_cache.streams.manager import StreamImageManager
 from image_cache.streams.members import StreamMembers
 from image_cache.streams.queries import StreamCard, StreamQueries, without_edit_rights
 from image_cache.streams.render_queue import RenderJob
+from image_cache.streams.shares import OpenShare, StreamShares
+from image_cache.streams.trash import TRASH_DAYS, BatchResult, StreamTrash
+from image_cache.streams.trash_table import TrashedImage, TrashedStream
 from image_cache.streams.uploads import EXTENSIONS, Upload, UploadLimits, Uploads
 from image_cache.streams.validation import checked_page
 
 __all__ = [
     "EXTENSIONS",
+    "TRASH_DAYS",
+    "BatchResult",
+    "OpenShare",
     "RenderJob",
     "StreamCard",
     "StreamImageCache",
@@ -18,6 +24,10 @@ __all__ = [
     "StreamImages",
     "StreamMembers",
     "StreamQueries",
+    "StreamShares",
+    "StreamTrash",
+    "TrashedImage",
+    "TrashedStream",
     "Upload",
     "UploadLimits",
     "Uploads",

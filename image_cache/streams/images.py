@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import IO
 
 from image_cache.engine.key import Key
 from image_cache.errors import DecoderFailed, ImageRejected, StorageError
@@ -18,11 +19,13 @@ from image_cache.storage.local import LocalStorage
 from image_cache.streams.cache import StreamImageCache
 from image_cache.streams.render_queue import RenderJob, RenderQueue
 from image_cache.streams.table import StreamTable
+from image_cache.streams.trash_table import TrashTable
 
 logger = logging.getLogger(__name__)
 
 OFFLINE_PAUSE_S = 15.0  # after a storage did not answer, no request waits for it for so long
 ORPHAN_AGE_S = 3600.0  # an upload has ended by then
+TRASH_VARIANT = "trash_thumb"  # what the owner sees of an image in the trash, whose own variants are gone
 # Rendered together: one decode makes them all, and together they always have the same bytes.
 SETS = (
     ("stream_thumb", "stream_detail"),
@@ -48,6 +51,7 @@ class StreamImages:
         self.cache = cache
         self.variants = {variant.name: variant for variant in variants}
         self._rows = rows
+        self._trash = TrashTable(rows.db)
         self._decoder = decoder
         self._clock = clock
         self._renders = RenderQueue(self.body)
@@ -75,7 +79,11 @@ class StreamImages:
                 raise
             logger.error("original not rendered image=%s reason=%s", image.image_id, error)  # noqa: TRY400
             return None
-        if self._rows.image(image.image_id) is None:  # deleted since: what was just stored must be deleted too
+        if variant == TRASH_VARIANT:
+            if not self._trash.is_trashed(image.image_id):
+                self.delete_trash_variant(image.image_id)
+                return None
+        elif self._rows.image(image.image_id) is None:  # deleted since: what was just stored must be deleted too
             self.delete_variants(image.image_id)
             return None
         return body
@@ -131,6 +139,10 @@ class StreamImages:
             self._offline_until = time.monotonic() + OFFLINE_PAUSE_S
             raise
 
+    def open_original(self, image: StreamImage) -> IO[bytes] | bytes | None:
+        """Return the open file of an original, or its bytes where the storage has no files; None if it is gone. Raises `StorageError`."""
+        return self.storage.open(image.file_path) if isinstance(self.storage, LocalStorage) else self.original(image)
+
     def render(
         self, body: bytes, names: Sequence[str], wait_s: float | None = None
     ) -> tuple[dict[str, bytes], tuple[int, int], str]:
@@ -145,7 +157,31 @@ class StreamImages:
 
     def delete_variants(self, image_id: str) -> None:
         """Remove all variants of an image from memory and disk, and what pages cached under its id."""
-        self.cache.delete(self.cache.keys_of(image_id, self.variants))
+        self.cache.delete(self.cache.keys_of(image_id, (*self.variants, TRASH_VARIANT)))
+
+    def hide(self, image: StreamImage) -> None:
+        """Remove the variants of an image that was moved to the trash; keep a small one that its owner is shown there."""
+        thumb = self.cached(image, "stream_thumb_blurred" if image.is_sensitive else "stream_thumb")
+        self.hide_bytes(image.image_id)
+        if thumb is not None:
+            self.cache.put(self.cache.key(image.image_id, TRASH_VARIANT), thumb)
+
+    def hide_bytes(self, image_id: str) -> None:
+        """Remove the variants of an image that was moved to the trash.
+
+        A disk that refuses leaves bytes that no URL leads to: they go when the image is deleted for good.
+        """
+        try:
+            self.delete_variants(image_id)
+        except StorageError as error:
+            logger.warning("variants not removed image=%s reason=%s", image_id, error.reason)
+
+    def delete_trash_variant(self, image_id: str) -> None:
+        """Remove what the trash showed of an image."""
+        try:
+            self.cache.delete([self.cache.key(image_id, TRASH_VARIANT)])
+        except StorageError as error:
+            logger.warning("variants not removed image=%s reason=%s", image_id, error.reason)
 
     def delete_bytes(self, image_id: str, file_path: str) -> bool:
         """Remove every byte of an image that has no row any more; return False if the storage does not answer: retried later."""
@@ -177,6 +213,10 @@ class StreamImages:
         if original is None:
             logger.error("original missing image=%s path=%s", image.image_id, image.file_path)
             return {}
+        if variant == TRASH_VARIANT:
+            name = "stream_thumb_blurred" if image.is_sensitive else "stream_thumb"
+            bodies, _, _ = self.render(original, (name,))
+            return {self.cache.key(image.image_id, variant): bodies[name]}
         together = next(names for names in SETS if variant in names)
         bodies, _, _ = self.render(original, together)
         return {self.cache.key(image.image_id, name): body for name, body in bodies.items()}

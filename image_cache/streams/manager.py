@@ -27,8 +27,13 @@ from image_cache.streams.cache import StreamImageCache
 from image_cache.streams.images import StreamImages
 from image_cache.streams.member_table import MemberTable
 from image_cache.streams.members import StreamMembers
+from image_cache.streams.moving import StreamMoving
 from image_cache.streams.queries import StreamQueries, without_edit_rights
+from image_cache.streams.selection import StreamSelection
+from image_cache.streams.share_table import ShareTable
+from image_cache.streams.shares import StreamShares
 from image_cache.streams.table import StreamTable
+from image_cache.streams.trash import StreamTrash
 from image_cache.streams.uploads import Upload, UploadLimits, Uploads
 from image_cache.streams.validation import (
     SLUG,
@@ -36,6 +41,7 @@ from image_cache.streams.validation import (
     checked_image_id,
     checked_page,
     checked_slug,
+    checked_stream_field,
     checked_title,
     checked_visibility,
     slug_of,
@@ -95,6 +101,10 @@ class StreamImageManager:
         self.members = StreamMembers(MemberTable(catalog), clock=clock)
         self.queries = StreamQueries(self.rows, self.cache, clock=clock)
         self.view_counts = ViewCounts(self.rows, counters=counters, clock=clock)
+        self.trash = StreamTrash(self.rows, self.images, self.view_counts, clock=clock)
+        moving = StreamMoving(self.rows, self.images, self.limits.max_images, clock=clock)
+        self.selection = StreamSelection(self.rows, self.trash, moving, clock=clock)
+        self.shares = StreamShares(ShareTable(catalog), self.queries, self.find_stream, self.view_counts.is_first, clock=clock)
         self._clock = clock
 
     def upload_stream_image(  # noqa: PLR0917  the documented order
@@ -163,7 +173,10 @@ class StreamImageManager:
         return self._image(stream_id, image_id)[1]
 
     def delete_stream_image(self, stream_id: str, image_id: str) -> bool:
-        """Remove an image and every byte of it; return False if there is none. A storage that does not answer is retried later."""
+        """Remove an image and every byte of it for good, past the trash; return False if there is none.
+
+        A storage that does not answer is retried later.
+        """
         try:
             _, image = self._image(stream_id, image_id)
         except NotVisible:
@@ -227,7 +240,7 @@ class StreamImageManager:
         raise FieldRejected("slug", "A stream with this address already exists. Choose a different title.")
 
     def update_stream(self, stream: Stream, changes: Mapping[str, object]) -> Stream:
-        """Change title, description or the visibility of new images. Raises `FieldRejected`."""
+        """Change title, description, date, cover, what others see, or the visibility of new images. Raises `FieldRejected`."""
         values: dict[str, str] = {}
         for name, value in changes.items():
             if name == "title":
@@ -236,16 +249,14 @@ class StreamImageManager:
                     raise FieldRejected("title", "Enter a title.")
             elif name == "description":
                 values[name] = checked_description(value)  # type: ignore[arg-type]
-            elif name == "visibility":
-                values[name] = checked_visibility(value).value
             else:
-                raise FieldRejected(name[:40], "This field cannot be changed.")
+                values[name] = checked_stream_field(name, value)
         if values:
             self.rows.update_stream(stream.id, values)
         return self._stream(stream.slug)
 
     def delete_stream(self, stream: Stream) -> int:
-        """Remove a stream with every byte of its images; return how many there were."""
+        """Remove a stream with every byte of its images for good, past the trash; return how many there were."""
         deleted = self.rows.delete_stream(stream.id)
         for image_id, file_path in deleted:
             self.images.delete_bytes(image_id, file_path)
@@ -274,15 +285,17 @@ class StreamImageManager:
         return image.view_count + self.view_counts.pending(image.image_id)
 
     def run_maintenance(self) -> None:
-        """Write views and recency, rebuild a lost index, remove the bytes of unfinished uploads and deleted images.
+        """Write views and recency, rebuild a lost index, remove the bytes of unfinished uploads, deleted images and an old trash.
 
         May run in several processes. A disk or storage that refuses fails this run only.
         """
         try:
             self.cache.prepare(self._recipe)
             self.view_counts.flush()
+            self.shares.flush()
             self.cache.engine.flush()
             self.images.sweep()
+            self.trash.expire()
         except (DatabaseError, CacheError) as error:
             logger.warning("stream housekeeping incomplete reason=%s", error)
 
@@ -290,6 +303,7 @@ class StreamImageManager:
         """Write what is only in memory, and close what was not passed in."""
         try:
             self.view_counts.flush()
+            self.shares.flush()
         except DatabaseError as error:
             logger.warning("views lost reason=%s", error)
         self.images.close()
@@ -300,7 +314,8 @@ class StreamImageManager:
     def _stream(self, slug: str, *, create: bool = False) -> Stream:
         stream = self.find_stream(checked_slug(slug))
         if stream is None and create:
-            self.rows.add_stream(Stream(0, slug, slug, created_at=self._clock()))
+            if not self.rows.add_stream(Stream(0, slug, slug, created_at=self._clock())) and self.trash.stream(slug):
+                raise FieldRejected("stream_id", "This stream is in the trash. Restore it first.")
             stream = self.find_stream(slug)
         if stream is None:
             raise NotVisible

@@ -44,8 +44,9 @@ class MemberTable:
         owned: dict[str, set[int]] = {"owner": set(), CO_OWNER: set(), SUBSCRIBER: set()}
         for found in self._db.rows(
             "SELECT id AS stream_id, 'owner' AS role FROM streams WHERE owner_id = ?"
+            " UNION ALL SELECT id, 'owner' FROM trashed_streams WHERE owner_id = ?"
             " UNION ALL SELECT stream_id, role FROM stream_people WHERE account_id = ?",
-            (row["id"], row["id"]),
+            (row["id"], row["id"], row["id"]),
         ):
             owned[found["role"]].add(found["stream_id"])
         return Viewer(

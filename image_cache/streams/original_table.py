@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from image_cache.db.database import Connection, Database
 
 IDS_PER_STATEMENT = 500
+# Images in the trash keep their originals until they are deleted for good.
+_FACTS = "id, file_path, size_bytes, sha256"
 FIRST, LAST = "", "g"  # below and above every id: they are hexadecimal
 
 
@@ -21,9 +23,10 @@ class StoredOriginal:
 
 def originals_in(conn: Connection) -> Iterator[StoredOriginal]:
     """Yield the originals that a catalogue of any version names; one from before there were streams names none."""
-    if conn.execute("SELECT 1 FROM sqlite_master WHERE name = 'stream_images'").fetchone():
-        for row in conn.execute("SELECT id, file_path, size_bytes, sha256 FROM stream_images ORDER BY id"):
-            yield StoredOriginal(row["id"], row["file_path"], row["size_bytes"], row["sha256"])
+    for table in ("stream_images", "trashed_images"):
+        if conn.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone():
+            for row in conn.execute(f"SELECT {_FACTS} FROM {table} ORDER BY id"):
+                yield StoredOriginal(row["id"], row["file_path"], row["size_bytes"], row["sha256"])
 
 
 class OriginalTable:
@@ -34,19 +37,26 @@ class OriginalTable:
 
     def originals(self, first: str = FIRST, last: str = LAST) -> Iterator[StoredOriginal]:
         """Yield the originals of the image ids from `first` up to `last`, by id. Reads in chunks, so that no transaction stays open."""
-        sql = "SELECT id, file_path, size_bytes, sha256 FROM stream_images WHERE id >= ? AND id < ? ORDER BY id LIMIT ?"
-        while rows := self.db.rows(sql, (first, last, IDS_PER_STATEMENT)):
+        both = (
+            f"SELECT {_FACTS} FROM (SELECT {_FACTS} FROM stream_images WHERE id >= ? AND id < ? ORDER BY id LIMIT ?)"
+            f" UNION ALL SELECT {_FACTS} FROM (SELECT {_FACTS} FROM trashed_images WHERE id >= ? AND id < ? ORDER BY id LIMIT ?)"
+            " ORDER BY id LIMIT ?"
+        )
+        while rows := self.db.rows(both, (*(first, last, IDS_PER_STATEMENT) * 2, IDS_PER_STATEMENT)):
             yield from (StoredOriginal(row["id"], row["file_path"], row["size_bytes"], row["sha256"]) for row in rows)
             first = rows[-1]["id"] + " "
 
     def is_known(self, file_path: str) -> bool:
-        """Return True if an image or an orphan has this path."""
-        sql = "SELECT 1 FROM stream_images WHERE file_path = ? UNION ALL SELECT 1 FROM stray_originals WHERE file_path = ?"
-        return self.db.row(sql, (file_path, file_path)) is not None
+        """Return True if an image, one in the trash or an orphan has this path."""
+        tables = ("stream_images", "trashed_images", "stray_originals")
+        sql = " UNION ALL ".join(f"SELECT 1 FROM {table} WHERE file_path = ?" for table in tables)
+        return self.db.row(sql, (file_path,) * len(tables)) is not None
 
     def count(self) -> int:
-        return int(self.db.rows("SELECT count(*) FROM stream_images")[0][0])
+        return int(self.db.rows("SELECT (SELECT count(*) FROM stream_images) + (SELECT count(*) FROM trashed_images)")[0][0])
 
     def total_bytes(self) -> int:
-        row = self.db.row("SELECT coalesce(sum(size_bytes), 0) FROM stream_images")
-        return int(row[0]) if row else 0
+        return sum(
+            int(self.db.rows(f"SELECT coalesce(sum(size_bytes), 0) FROM {table}")[0][0])
+            for table in ("stream_images", "trashed_images")
+        )

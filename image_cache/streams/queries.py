@@ -15,7 +15,6 @@ from image_cache.text import fold
 from image_cache.visibility import is_member, may_edit, may_see
 
 STATS_S = 1800.0
-IMAGES_PER_CARD = 4
 MAX_FOUND = 200
 DAY_S = 86400.0
 MAX_CACHED_STATS = 1024
@@ -23,11 +22,11 @@ MAX_CACHED_STATS = 1024
 
 @dataclass(frozen=True, slots=True)
 class StreamCard:
-    """A stream in a list: how many images the viewer may see, and the first of them."""
+    """A stream in a list: how many images the viewer may see, and the one that stands for it."""
 
     stream: Stream
     count: int
-    images: tuple[StreamImage, ...]
+    cover: StreamImage | None
     may_edit: bool
 
 
@@ -79,22 +78,23 @@ class StreamQueries:
         return self._rows.images(stream.id)
 
     def streams(self, viewer: Viewer) -> list[StreamCard]:
-        """Return the streams that the viewer may open, the newest first, without their images."""
+        """Return the streams that the viewer may open, the newest event first, without their covers."""
         totals, cards = self._rows.totals(), []
         for stream in self._rows.streams():
             counts = totals.get(stream.id, {})
             count = sum(counts[kind][0] for kind in _kinds(viewer, stream) if kind in counts)
             if count or stream.visibility is ImageVisibility.PUBLIC or is_member(viewer, stream):
-                cards.append(StreamCard(stream, count, (), may_edit(viewer, stream)))
-        return cards
+                cards.append(StreamCard(stream, count, None, may_edit(viewer, stream)))
+        return sorted(cards, key=_event_day, reverse=True)
 
-    def with_images(self, viewer: Viewer, cards: Sequence[StreamCard]) -> list[StreamCard]:
-        """Return the cards with the first images of each stream: call it for those of one page."""
+    def with_covers(self, viewer: Viewer, cards: Sequence[StreamCard]) -> list[StreamCard]:
+        """Return the cards with the cover of each stream, as far as this viewer may see it: call it for those of one page."""
         full = []
         for card in cards:
-            rows = self._rows.first_images(card.stream.id, _kinds(viewer, card.stream), IMAGES_PER_CARD)
-            seen = tuple(self._with_thumbnail_path(image) for image in rows if may_see(viewer, card.stream, image))
-            full.append(replace(card, images=seen))
+            image = self._rows.cover(card.stream, _kinds(viewer, card.stream))
+            if image is not None and may_see(viewer, card.stream, image):
+                card = replace(card, cover=self._with_thumbnail_path(image))  # noqa: PLW2901
+            full.append(card)
         return full
 
     def search(self, viewer: Viewer, text: str) -> list[tuple[Stream, StreamImage]]:
@@ -153,6 +153,14 @@ def _with_named(rows: list[StreamImage], more: Sequence[StreamImage], text: str)
     words, known = fold(text).split(), {image.image_id for image in rows}
     named = [image for image in more if image.image_id not in known and all(word in fold(image.filename) for word in words)]
     return rows + (named if words else [])
+
+
+def _event_day(card: StreamCard) -> str:
+    """Return the ISO date of the event, or of the creation of a stream that has no such date."""
+    try:
+        return datetime.date.fromisoformat(card.stream.event_date).isoformat()
+    except ValueError:
+        return datetime.datetime.fromtimestamp(card.stream.created_at, datetime.UTC).date().isoformat()
 
 
 def without_edit_rights(viewer: Viewer, stream: Stream) -> Viewer:

@@ -2,6 +2,7 @@
 
 import datetime
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection, Row, parameter_marks
@@ -10,7 +11,7 @@ from image_cache.text import MAX_QUERY_CHARS, MAX_QUERY_WORDS, respellings
 
 _STREAM = (
     "SELECT streams.id, slug, title, description, visibility, owner_id, coalesce(accounts.name, '') AS owner_name,"
-    " streams.created_at FROM streams LEFT JOIN accounts ON accounts.id = owner_id"
+    " streams.created_at, event_date, cover_id, shows_taken FROM streams LEFT JOIN accounts ON accounts.id = owner_id"
 )
 _IMAGE = "SELECT stream_images.*, streams.slug AS slug FROM stream_images JOIN streams ON streams.id = stream_images.stream_id"
 IDS_PER_STATEMENT = 500
@@ -31,19 +32,19 @@ class StreamTable:
 
     def streams(self) -> list[Stream]:
         """Return all streams, the newest first."""
-        return [_stream(row) for row in self.db.rows(f"{_STREAM} ORDER BY streams.id DESC")]
+        return [stream_of(row) for row in self.db.rows(f"{_STREAM} ORDER BY streams.id DESC")]
 
     def stream(self, slug: str) -> Stream | None:
         row = self.db.row(f"{_STREAM} WHERE slug = ?", (slug,))
-        return _stream(row) if row else None
+        return stream_of(row) if row else None
 
     def add_stream(self, stream: Stream) -> bool:
-        """Add a stream; return False if the slug is taken."""
+        """Add a stream; return False if the slug is taken, also by a stream in the trash."""
         with self.db.write() as conn:
             return (
                 conn.execute(
-                    "INSERT INTO streams (slug, title, description, visibility, owner_id, created_at) VALUES (?, ?, ?, ?, ?, ?)"
-                    " ON CONFLICT (slug) DO NOTHING",
+                    "INSERT INTO streams (slug, title, description, visibility, owner_id, created_at) SELECT ?, ?, ?, ?, ?, ?"
+                    " WHERE NOT EXISTS (SELECT 1 FROM trashed_streams WHERE slug = ?) ON CONFLICT (slug) DO NOTHING",
                     (
                         stream.slug,
                         stream.title,
@@ -51,6 +52,7 @@ class StreamTable:
                         stream.visibility.value,
                         stream.owner_id,
                         stream.created_at,
+                        stream.slug,
                     ),
                 ).rowcount
                 == 1
@@ -62,12 +64,17 @@ class StreamTable:
             conn.execute(f"UPDATE streams SET {names} WHERE id = ?", (*values.values(), stream_id))
 
     def delete_stream(self, stream_id: int) -> list[tuple[str, str]]:
-        """Delete a stream with its images; return (image id, file path) of their originals, which are orphans from now on."""
+        """Delete a stream with its images, also those in the trash; return (image id, file path) of originals that are orphans now."""
         with self.db.write() as conn:
-            rows = conn.execute("SELECT id, file_path FROM stream_images WHERE stream_id = ?", (stream_id,)).fetchall()
+            rows = conn.execute(
+                "SELECT id, file_path FROM stream_images WHERE stream_id = ?"
+                " UNION ALL SELECT id, file_path FROM trashed_images WHERE stream_id = ?",
+                (stream_id, stream_id),
+            ).fetchall()
             conn.executemany("INSERT OR IGNORE INTO stray_originals VALUES (?, ?, 0)", ((r["file_path"], r["id"]) for r in rows))
             # Row by row, so that the triggers of the search see each of them.
             conn.execute("DELETE FROM stream_images WHERE stream_id = ?", (stream_id,))
+            conn.execute("DELETE FROM trashed_images WHERE stream_id = ?", (stream_id,))
             conn.execute("DELETE FROM streams WHERE id = ?", (stream_id,))
         return [(row["id"], row["file_path"]) for row in rows]
 
@@ -76,13 +83,13 @@ class StreamTable:
     def images(self, stream_id: int) -> list[StreamImage]:
         """Return the images of a stream in order."""
         rows = self.db.rows(f"{_IMAGE} WHERE stream_id = ? ORDER BY position, number", (stream_id,))
-        return [_image(row) for row in rows]
+        return [image_of(row) for row in rows]
 
     def image(self, image_id: str) -> tuple[Stream, StreamImage] | None:
         """Return an image with its stream, by one statement whether it exists or not: timing reveals nothing."""
         row = self.db.row(
             "SELECT i.*, s.slug, s.title AS s_title, s.description AS s_description, s.visibility AS s_visibility, s.owner_id,"
-            " s.created_at AS s_created_at, coalesce(a.name, '') AS owner_name FROM stream_images AS i"
+            " s.created_at AS s_created_at, s.event_date, s.cover_id, s.shows_taken, coalesce(a.name, '') AS owner_name FROM stream_images AS i"
             " JOIN streams AS s ON s.id = i.stream_id LEFT JOIN accounts AS a ON a.id = s.owner_id WHERE i.id = ?",
             (image_id,),
         )
@@ -97,17 +104,20 @@ class StreamTable:
             row["owner_id"],
             row["owner_name"],
             row["s_created_at"],
+            row["event_date"],
+            row["cover_id"],
+            bool(row["shows_taken"]),
         )
-        return stream, _image(row)
+        return stream, image_of(row)
 
-    def first_images(self, stream_id: int, kinds: Sequence[ImageVisibility], limit: int) -> list[StreamImage]:
-        """Return the first images of a stream that have one of these visibilities."""
-        rows = self.db.rows(
-            f"{_IMAGE} WHERE stream_id = ? AND stream_images.visibility IN ({parameter_marks(len(kinds))})"
-            " ORDER BY position, number LIMIT ?",
-            (stream_id, *(kind.value for kind in kinds), limit),
+    def cover(self, stream: Stream, kinds: Sequence[ImageVisibility]) -> StreamImage | None:
+        """Return the image that stands for a stream: its cover, else the first; of these visibilities, and never a sensitive one."""
+        row = self.db.row(
+            f"{_IMAGE} WHERE stream_id = ? AND stream_images.visibility IN ({parameter_marks(len(kinds))}) AND NOT is_sensitive"
+            " ORDER BY stream_images.id != ?, position, number LIMIT 1",
+            (stream.id, *(kind.value for kind in kinds), stream.cover_id),
         )
-        return [_image(row) for row in rows]
+        return image_of(row) if row else None
 
     def totals(self, stream_id: int | None = None) -> dict[int, dict[ImageVisibility, tuple[int, int, int]]]:
         """Return (images, bytes, most views of one image) for each stream and visibility."""
@@ -132,13 +142,15 @@ class StreamTable:
             f" WHERE image_words MATCH ?{where} ORDER BY rank, stream_images.number",
             (terms, *(() if stream_id is None else (stream_id,))),
         )
-        return [_image(row) for row in rows]
+        return [image_of(row) for row in rows]
 
     def count_streams(self) -> int:
         return int(self.db.rows("SELECT count(*) FROM streams")[0][0])
 
     def count(self, conn: Connection, stream_id: int) -> int:
-        return int(conn.execute("SELECT count(*) FROM stream_images WHERE stream_id = ?", (stream_id,)).fetchone()[0])
+        """Return how many images of a stream count against its limit: those in the trash as well."""
+        sql = "SELECT (SELECT count(*) FROM stream_images WHERE stream_id = ?) + (SELECT count(*) FROM trashed_images WHERE stream_id = ?)"
+        return int(conn.execute(sql, (stream_id, stream_id)).fetchone()[0])
 
     def duplicate_of(self, conn: Connection, stream_id: int, sha256: bytes) -> str | None:
         """Return the id of the image in the stream that has the same bytes."""
@@ -149,8 +161,8 @@ class StreamTable:
         """Append an image; its original is no orphan any more."""
         conn.execute(
             "INSERT INTO stream_images (id, stream_id, filename, file_path, visibility, title, description, folded, is_sensitive,"
-            " position, size_bytes, width, height, format, sha256, average, created_at, view_count) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?,"
-            " (SELECT coalesce(max(position), 0) + 1 FROM stream_images WHERE stream_id = ?), ?, ?, ?, ?, ?, ?, ?, ?)",
+            " position, size_bytes, width, height, format, sha256, average, created_at, view_count, taken_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?,"
+            " (SELECT coalesce(max(position), 0) + 1 FROM stream_images WHERE stream_id = ?), ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 image.image_id,
                 stream_id,
@@ -169,6 +181,7 @@ class StreamTable:
                 image.average,
                 datetime.datetime.fromisoformat(image.created_at).timestamp(),
                 image.view_count,
+                image.taken_at,
             ),
         )
         conn.execute("DELETE FROM stray_originals WHERE file_path = ?", (image.file_path,))
@@ -273,11 +286,12 @@ def search_terms(text: str) -> str:
     return " ".join(f'"{word}" *' for word in list(dict.fromkeys(words))[:MAX_QUERY_WORDS])
 
 
-def _stream(row: Row) -> Stream:
-    return Stream(**{**dict(row), "visibility": ImageVisibility(row["visibility"])})
+def stream_of(row: Row) -> Stream:
+    values = dict(row)
+    return Stream(**values | {"visibility": ImageVisibility(row["visibility"]), "shows_taken": bool(row["shows_taken"])})
 
 
-def _image(row: Row) -> StreamImage:
+def image_of(row: Row | Mapping[str, Any]) -> StreamImage:
     return StreamImage(
         image_id=row["id"],
         stream_id=row["slug"],
@@ -296,4 +310,5 @@ def _image(row: Row) -> StreamImage:
         format=row["format"],
         average=row["average"],
         number=row["number"],
+        taken_at=row["taken_at"],
     )

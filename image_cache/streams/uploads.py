@@ -122,6 +122,7 @@ class Uploads:
                 format=facts.format,
                 average=average,
                 is_animated=facts.frames > 1,
+                taken_at=facts.taken_at,
             )
             return self._store(stream, image, body, sha256, bodies=bodies, page=page)
         finally:

@@ -10,6 +10,7 @@ from image_cache.models import ImageVisibility
 MAX_TITLE_CHARS = 200
 MAX_DESCRIPTION_CHARS = 2000
 MAX_FILENAME_CHARS = 200
+MAX_DATE_CHARS = 60
 
 SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 PAGE = re.compile(r"[a-z0-9_]{1,40}")
@@ -20,11 +21,16 @@ _LINE_ENDS = "\n\r\t"
 
 
 def checked_title(text: str) -> str:
-    return _plain("title", text, MAX_TITLE_CHARS, lines=False)
+    return checked_plain("title", text, MAX_TITLE_CHARS, lines=False)
 
 
 def checked_description(text: str) -> str:
-    return _plain("description", text, MAX_DESCRIPTION_CHARS, lines=True)
+    return checked_plain("description", text, MAX_DESCRIPTION_CHARS, lines=True)
+
+
+def checked_event_date(text: object) -> str:
+    """Return the date of an event: an ISO date, or short words such as "every Thursday". Raises `FieldRejected`."""
+    return checked_plain("date", text, MAX_DATE_CHARS, lines=False)  # type: ignore[arg-type]  # checked there
 
 
 def checked_slug(text: str) -> str:
@@ -53,6 +59,19 @@ def checked_visibility(value: object) -> ImageVisibility:
         raise FieldRejected("visibility", "visibility must be public, subscribers or private.") from None
 
 
+def checked_stream_field(name: str, value: object) -> str:
+    """Return a changed field of a stream, other than its texts, as it is stored. Raises `FieldRejected`."""
+    if name == "visibility":
+        return checked_visibility(value).value
+    if name == "event_date":
+        return checked_event_date(value)
+    if name == "shows_taken":
+        return str(int(value is True))
+    if name == "cover_id" and isinstance(value, str):
+        return checked_image_id(value) if value else ""
+    raise FieldRejected(name[:40], "This field cannot be changed.")
+
+
 def checked_image_id(text: str) -> str:
     """Return the id of an image. Raises `NotVisible`: a malformed id is like one that does not exist."""
     if not isinstance(text, str) or not IMAGE_ID.fullmatch(text):
@@ -77,7 +96,8 @@ def shown_filename(name: str) -> str:
     return "".join(char for char in _encodable(bare) if char.isprintable())[:MAX_FILENAME_CHARS] or "unnamed"
 
 
-def _plain(field: str, text: str, limit: int, *, lines: bool) -> str:
+def checked_plain(field: str, text: str, limit: int, *, lines: bool) -> str:
+    """Return plain text of a limited length. Raises `FieldRejected`, which names the field."""
     if not isinstance(text, str):
         raise FieldRejected(field, f"The {field} must be text.")
     if len(text) > limit:

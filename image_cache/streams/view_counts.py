@@ -34,8 +34,7 @@ class ViewCounts:
 
     def record(self, image_id: str, viewer: str) -> bool:
         """Count a view unless this viewer was counted lately; `viewer` is any text that identifies one. Return True if it counts."""
-        name = hashlib.sha256(f"{self._salt}\n{image_id}\n{viewer}".encode(errors="replace")).hexdigest()
-        if self.counters.add(f"view:{name}", COUNT_ONCE_IN_S) > 1:
+        if not self.is_first(image_id, viewer):
             return False
         now = self._clock()
         day = datetime.datetime.fromtimestamp(now, datetime.UTC).date().isoformat()
@@ -44,6 +43,11 @@ class ViewCounts:
                 self._counts[image_id, day] = self._counts.get((image_id, day), 0) + 1
                 self._last_at[image_id] = now
         return True
+
+    def is_first(self, what: str, viewer: str) -> bool:
+        """Return True if this viewer was not asked about for the same thing in the last half an hour."""
+        name = hashlib.sha256(f"{self._salt}\n{what}\n{viewer}".encode(errors="replace")).hexdigest()
+        return self.counters.add(f"view:{name}", COUNT_ONCE_IN_S) == 1
 
     def flush(self) -> int:
         """Write the pending views and return how many. Raises `DatabaseError`, and then they stay pending."""

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from image_cache import money
 from image_cache.errors import ImportRejected
 from image_cache.models import Track
 from image_cache.text import cut
@@ -27,6 +28,7 @@ _YEAR = re.compile(r"(?<!\d)((?:18|19|20|21)\d\d)(?!\d)")
 COUNT = re.compile(r"\d{1,4}")
 _LENGTH = re.compile(r"(?:(\d{1,3}):)?(\d{1,4}):(\d{2})")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_DAY = re.compile(r"\d{4}(?:-\d{2}(?:-\d{2})?)?")
 _SOURCE = re.compile(r"[a-z0-9][a-z0-9_.-]{0,39}")
 
 
@@ -124,6 +126,27 @@ def _rating(name: str, value: Any) -> int | None:
 
 def _plays(name: str, value: Any) -> int:
     return _number(name, value, 0, MAX_PLAYS)
+
+
+def _price(name: str, value: Any) -> str:
+    try:
+        return money.price_of("" if isinstance(value, bool) else str(value)[:60])
+    except ValueError:
+        raise BadCell(f"{name} must be an amount such as 12.50 EUR, not {shown(value)}") from None
+
+
+def read_day(name: str, value: Any) -> str:
+    """Read a day, or only its month or year: 2024-05-31, 2024-05, 2024."""
+    text = str(value).strip()
+    try:
+        if isinstance(value, bool) or not _DAY.fullmatch(text):
+            raise ValueError
+        day = datetime.fromisoformat(f"{text}-01-01"[:10])
+        if not YEARS[0] <= day.year <= YEARS[1]:
+            raise ValueError
+    except ValueError:
+        raise BadCell(f"{name} must be a date such as 2024-05-31, not {shown(value)}") from None
+    return text
 
 
 def moment_from(line: int, name: str, value: Any) -> float:
@@ -273,5 +296,8 @@ READERS: Mapping[str, Callable[[str, Any], Any]] = {
     "barcode": _barcode,
     "mbid": _mbid,
     "instance_id": _strict,
+    "shelf": read_line,
+    "price": _price,
+    "bought": read_day,
     "own_notes": lambda name, value: read_text(name, value, MAX_OWN_CHARS),
 }

@@ -15,7 +15,7 @@ from image_cache.import_models import ImportRow
 from image_cache.tables.dates import DateOrders
 from image_cache.tables.discogs_export import collection_row, foreign_reason, is_collection, likely_title
 from image_cache.tables.encoding import one_byte_encoding
-from image_cache.tables.rows import COLUMNS, row_from
+from image_cache.tables.rows import COLUMNS, known_column, plain_name, row_from
 
 MAX_RECORD_BYTES = 128 * 1024  # a record with the longest allowed cells has about 30 KB
 MAX_COLUMNS = 200
@@ -25,7 +25,7 @@ _BEFORE_HEADER = re.compile(rb"(?:\xef\xbb\xbf)?(?:[ \t,;]*|sep=.)\r?\n")  # bla
 # Where a spreadsheet begins a formula: at the start of a cell, and after a separator of another locale.
 _FORMULA = re.compile(r"(^|[;,\t|\r\n])('*)(?=[=+\-@])")
 _GUARDED = re.compile(r"(^|[;,\t|\r\n])'('*)(?=[=+\-@])")
-DATES = ("added", "date_added", "last_played")
+DATES = ("added", "date_added", "last_played", "bought")
 SURVEYED_ROWS = 2000  # without a date that can be read both ways, no more are looked at
 
 
@@ -65,7 +65,7 @@ def _survey(path: Path, lines: "_Lines") -> DateOrders:
     """Read the date columns ahead, as far as needed to know whether the month or the day comes first."""
     names, separator = _header(path, lines)
     orders = DateOrders(is_month_first=separator != ";")  # where a semicolon separates, the day comes first
-    plain = ["_".join(name.lower().split()) for name in names]
+    plain = [known_column(name, ()) or plain_name(name) for name in names]
     open_columns = {n: "added" if name == "date_added" else name for n, name in enumerate(plain) if name in DATES}
     row = 0
     while open_columns and lines.has_more() and (row < SURVEYED_ROWS or orders.doubtful):
@@ -201,11 +201,8 @@ def _header(path: Path, lines: _Lines) -> tuple[list[str], str]:
 
 
 def _known_names(header: list[str]) -> list[str]:
-    names = []
-    for number, cell in enumerate(header, 1):
-        name = "_".join(cell.lower().split())
-        names.append(name if name in COLUMNS else cell.strip() or f"Column {number}")
-    return names
+    plain = [plain_name(cell) for cell in header]
+    return [known_column(cell, plain) or cell.strip() or f"Column {number}" for number, cell in enumerate(header, 1)]
 
 
 def _unguarded(cell: str) -> str:

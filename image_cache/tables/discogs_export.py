@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from image_cache.import_models import ImportRow
 from image_cache.tables.dates import DateOrders
 from image_cache.tables.discogs_words import formats_of_csv, short_grade
-from image_cache.tables.rows import row_from
+from image_cache.tables.rows import own_field, row_from
 
 # Their column -> our column. Other columns, such as custom fields, become lines of the notes.
 _DISCOGS_COLUMNS = {
@@ -86,7 +86,11 @@ def collection_row(
         elif plain in _DISCOGS_COLUMNS:
             found[_DISCOGS_COLUMNS[plain]] = _converted(_DISCOGS_COLUMNS[plain], text)
         elif text:
-            own[re.sub(r"(?i)^collection ", "", name.strip())] = text
+            custom = re.sub(r"(?i)^collection ", "", name.strip())
+            if (ours := own_field(custom)) and ours not in found:
+                found[ours] = text
+            else:
+                own[custom] = text
     return row_from(line, found, counts_copies=bool(found.get("source_id")), own=own, dates=dates, losses=losses)
 
 

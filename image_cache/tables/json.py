@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 from image_cache.errors import ImportRejected, TableRejected
 from image_cache.import_models import ImportRow
-from image_cache.tables.rows import COLUMNS, row_from
+from image_cache.tables.rows import known_column, plain_name, row_from
 
 MAX_RECORD_CHARS = 256 * 1024
 CHUNK_BYTES = 64 * 1024
@@ -127,8 +127,5 @@ class JsonRecords:
 def _row(line: int, value: Any) -> ImportRow:
     if not isinstance(value, dict):
         raise ImportRejected(line, "not a JSON object with column names as keys")
-    cells: dict[str, Any] = {}
-    for name, cell in value.items():
-        known = "_".join(name.lower().split())
-        cells[known if known in COLUMNS else name] = cell
-    return row_from(line, cells)
+    header = [plain_name(name) for name in value]
+    return row_from(line, {known_column(name, header) or name: cell for name, cell in value.items()})

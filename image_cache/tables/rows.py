@@ -1,9 +1,11 @@
 """Row parser: the cells of one row, text or JSON values by column name, to an `ImportRow`. It has every rule about cells."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
+from image_cache import money
 from image_cache.errors import ImportRejected
 from image_cache.import_models import ImportRow
 from image_cache.tables.cells import (
@@ -15,6 +17,7 @@ from image_cache.tables.cells import (
     BadCell,
     LossyValue,
     bounded_moment,
+    read_day,
     read_line,
     read_moment,
     shown,
@@ -26,9 +29,37 @@ from image_cache.text import cut
 COLUMNS = (
     *("id", "source", "source_id", "title", "artist", "year", "genres", "styles", "formats", "label", "catno", "rating"),
     *("media_condition", "sleeve_condition", "added", "notes", "cover_url", "plays", "last_played", "tracks"),
-    *("barcode", "mbid", "instance_id", "own_notes"),
+    *("barcode", "mbid", "instance_id", "own_notes", "shelf", "price", "bought"),
 )
+# What other programs, and fields that collectors name themselves, call our columns.
+OTHER_NAMES = {
+    **dict.fromkeys(("location", "storage", "storage_location", "shelf_location"), "shelf"),
+    **dict.fromkeys(("price_paid", "paid", "purchase_price", "cost"), "price"),
+    **dict.fromkeys(("bought_on", "purchase_date", "date_purchased", "purchased", "date_of_purchase"), "bought"),
+}
+CURRENCY = "currency"  # a column that only says what the prices are in
+IN_NOTES = {"price": "Price paid", "bought": "Bought"}  # cells that are text for the notes if they are no price and no date
 UNTITLED = "Untitled"
+
+
+def known_column(name: str, header: Collection[str]) -> str:
+    """Return our name of a column, "" for one that is not ours. `header` has the plain names of all columns."""
+    plain = plain_name(name)
+    if plain in COLUMNS or plain == CURRENCY:
+        return plain
+    ours = OTHER_NAMES.get(plain, "")
+    return "" if ours in header or next((one for one in header if OTHER_NAMES.get(one) == ours), plain) != plain else ours
+
+
+def own_field(name: str) -> str:
+    """Return which of shelf, price and bought a field is that a collector named, "" for any other."""
+    plain = plain_name(name)
+    return plain if plain in ("shelf", "price", "bought") else OTHER_NAMES.get(plain, "")
+
+
+def plain_name(name: str) -> str:
+    """Return the name of a column in lower case, with underscores for spaces."""
+    return "_".join(name.lower().split())
 
 
 def row_from(
@@ -52,7 +83,9 @@ def row_from(
         raise ImportRejected(line, "neither artist nor title")
     if not title:
         reader.losses.append(f"no title: imported as {UNTITLED}")
-    values: dict[str, Any] = {name: get(name, read) for name, read in READERS.items()}
+    values: dict[str, Any] = {name: get(name, read) for name, read in READERS.items() if name != "bought"}
+    values["bought"] = get("bought", reader.day)
+    values["price"] = reader.in_currency(values["price"])
     notes = _with_unknown_columns(values.pop("notes"), cells, {**reader.moved, **(own or {})}, reader.losses)
     return ImportRow(
         line=line,
@@ -88,12 +121,37 @@ class _Reader:
         try:
             found = read(name, value)
         except BadCell as problem:
+            if name in IN_NOTES and isinstance(value, str):
+                self.moved[IN_NOTES[name]] = value.strip()
+                self.losses.append(f"{problem}; put in the notes")
+                return None
             self.losses.append(f"{problem}{SKIPPED}")
             return None
         if isinstance(found, LossyValue):
             self.losses.append(found.remark)
             return found.value
         return found
+
+    def in_currency(self, price: str | None) -> str | None:
+        """Return a price in the currency of its row, if it names none itself."""
+        named = self._cells.get(CURRENCY)
+        if not price or not isinstance(named, str) or not named.strip():
+            return price
+        try:
+            return money.price_of(price) if " " in price else money.price_of(price, named)
+        except ValueError:
+            self.losses.append(f"{CURRENCY} must be three letters such as EUR, not {shown(named)}{SKIPPED}")
+            return price
+
+    def day(self, name: str, value: Any) -> Any:
+        """Read a day as it is written, or as any date of this file."""
+        try:
+            return read_day(name, value)
+        except BadCell:
+            found = self.moment(name, value)
+        moment = found.value if isinstance(found, LossyValue) else found
+        text = datetime.fromtimestamp(moment, UTC).date().isoformat()
+        return LossyValue(text, found.remark) if isinstance(found, LossyValue) else text
 
     def moment(self, name: str, value: Any) -> Any:
         try:
@@ -115,7 +173,9 @@ class _Reader:
 
 def _with_unknown_columns(notes: str | None, cells: Mapping[str, Any], own: Mapping[str, str], losses: list[str]) -> str | None:
     found = [notes] if notes else []
-    unknown = [(name, value) for name, value in cells.items() if name not in COLUMNS and value is not None and value != ""]
+    unknown = [
+        (name, value) for name, value in cells.items() if name not in (*COLUMNS, CURRENCY) and value is not None and value != ""
+    ]
     for name, value in (*unknown, *own.items()):
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         # The name comes from the file too.

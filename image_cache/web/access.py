@@ -10,12 +10,26 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from flask import Blueprint, Flask, Response, current_app, render_template, request
-from werkzeug.exceptions import Forbidden, Unauthorized
+from werkzeug.datastructures import WWWAuthenticate
+from werkzeug.exceptions import Forbidden, TooManyRequests, Unauthorized
 from werkzeug.wrappers import Response as AnyResponse
 
-from image_cache.web.context import account, has_owner_account, is_member, may_change, may_operate, may_play, services
+from image_cache.web.context import (
+    account,
+    api_token,
+    has_owner_account,
+    is_member,
+    may_change,
+    may_operate,
+    may_play,
+    presented_token,
+    services,
+)
+from image_cache.web.rate_limits import limit_key, limiter
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+MAX_WRONG_TOKENS, TOKEN_WINDOW_S = 30, 60  # of one client
+BEARER = WWWAuthenticate("bearer")
 LOG_IN_FIRST = "Log in to do this."
 _DECLARED = "_declared_access"
 
@@ -50,7 +64,7 @@ class Access:
     """A declaration. None as a role means that the blueprint decides, or that there is no such method.
 
     A refusal is 403 with `message` for those who are logged in: logging in again would change nothing. Anyone else gets 401, or 403
-    where `asks_login` is False. With `login` a browser gets the login form itself and is sent to that path afterwards; the form is no
+    where `asks_login` is False. `read_scope` and `change_scope` are what an API token needs; without one, tokens are refused. With `login` a browser gets the login form itself and is sent to that path afterwards; the form is no
     redirect, so that scripts see the status.
     """
 
@@ -59,6 +73,11 @@ class Access:
     login: str | Callable[[], str] | None = None
     asks_login: bool = True
     message: str = ""
+    read_scope: str = ""
+    change_scope: str = ""
+
+    def scope(self, method: str) -> str:
+        return self.read_scope if method in SAFE_METHODS else self.change_scope
 
     def role(self, method: str) -> Role | None:
         return self.read if method in SAFE_METHODS else self.change
@@ -71,11 +90,13 @@ def declare_access(
     login: str | Callable[[], str] | None = None,
     asks_login: bool = True,
     message: str = "",
+    read_scope: str = "",
+    change_scope: str = "",
 ) -> Callable[[Target], Target]:
     """Declare the access to a view, as its decorator, or to all views of a blueprint."""
 
     def declare(target: Target) -> Target:
-        setattr(target, _DECLARED, Access(read, change, login, asks_login, message))
+        setattr(target, _DECLARED, Access(read, change, login, asks_login, message, read_scope, change_scope))
         return target
 
     return declare
@@ -114,6 +135,8 @@ def _check_access() -> AnyResponse | None:
     if request.endpoint is None:  # no such page, or not with this method: the router has the answer
         return None
     role, declared = declared_access(current_app, request.endpoint, request.method)
+    if presented_token():
+        _check_token(declared.scope(request.method))
     if _has(role):
         return None
     if account() is not None or not declared.asks_login:
@@ -123,6 +146,19 @@ def _check_access() -> AnyResponse | None:
     form = "accounts/login.html" if services().accounts.has_operator() else "accounts/claim.html"
     target = declared.login if isinstance(declared.login, str) else declared.login()
     return Response(render_template(form, next=target), 401)
+
+
+def _check_token(scope: str) -> None:
+    """Refuse an API token that does not work, or whose scopes do not include this one. A route without a scope takes no tokens."""
+    found = api_token()
+    if found is None:
+        if limiter.storage.incr(f"token:{limit_key()}", TOKEN_WINDOW_S) > MAX_WRONG_TOKENS:
+            raise TooManyRequests("Too many wrong API tokens. Try again in a minute.", retry_after=TOKEN_WINDOW_S)
+        raise Unauthorized("This API token does not work. It may have expired or been revoked.", www_authenticate=BEARER)
+    if not scope:
+        raise Forbidden("API tokens cannot be used here.")
+    if scope not in found.scopes:
+        raise Forbidden(f"This API token does not have the scope {scope}.")
 
 
 def _has(role: Role) -> bool:

@@ -13,7 +13,10 @@ from image_cache.web.access import check_declarations, register_access
 from image_cache.web.accounts.demo_login import demo_login, register_demo
 from image_cache.web.accounts.household import household
 from image_cache.web.accounts.scrobbling import scrobbling
+from image_cache.web.accounts.tokens import api_tokens
 from image_cache.web.accounts.views import accounts
+from image_cache.web.admin.action_log import action_log
+from image_cache.web.admin.alerts import alerts
 from image_cache.web.admin.dashboard import dashboard
 from image_cache.web.admin.health import ops
 from image_cache.web.admin.metrics import metrics
@@ -31,22 +34,37 @@ from image_cache.web.imports.tasks import jobs
 from image_cache.web.imports.views import importing
 from image_cache.web.rate_limits import register_limits
 from image_cache.web.records.add import adding
+from image_cache.web.records.crates import crating
 from image_cache.web.records.edit import editing
+from image_cache.web.records.have import having
+from image_cache.web.records.merge import merging
+from image_cache.web.records.moods import moods
 from image_cache.web.records.notes import notes
 from image_cache.web.records.now import UnchangedNow, playing
 from image_cache.web.records.removal import removing
 from image_cache.web.records.saved_views import saved_views
+from image_cache.web.records.select import selecting
 from image_cache.web.records.take_along import taking
+from image_cache.web.records.undo import undoing
 from image_cache.web.records.views import pages
+from image_cache.web.records.wants import wanting
 from image_cache.web.request_body import BodyLimitProbe, UploadRequest
 from image_cache.web.security import register_security
 from image_cache.web.site import site
+from image_cache.web.stats.value import valuing
 from image_cache.web.stats.views import stats
 from image_cache.web.streams.api import stream_api
+from image_cache.web.streams.downloads import stream_downloads
+from image_cache.web.streams.feed import stream_feed
 from image_cache.web.streams.media import stream_media
 from image_cache.web.streams.members import stream_members
+from image_cache.web.streams.selection import stream_selection
+from image_cache.web.streams.shared import shared_pages
+from image_cache.web.streams.sharing import stream_sharing
+from image_cache.web.streams.trash import stream_trash
 from image_cache.web.streams.view_models import register_stream_helpers
 from image_cache.web.streams.views import streams
+from image_cache.web.streams.visitor_uploads import visitor_uploads
 from image_cache.web.template_helpers import register_helpers
 
 
@@ -79,29 +97,47 @@ def build_app(services: Services) -> Flask:
         api,
         accounts,
         household,
+        api_tokens,
         scrobbling,
         demo_login,
         ops,
         dashboard,
+        alerts,
+        action_log,
         metrics,
         streams,
         stream_media,
         stream_api,
         stream_members,
+        stream_trash,
+        stream_selection,
+        stream_sharing,
+        stream_feed,
+        stream_downloads,
+        shared_pages,
+        visitor_uploads,
         files,
         file_api,
         jobs,
         importing,
         discogs,
         music,
+        moods,
         notes,
         adding,
         editing,
+        having,
+        wanting,
         playing,
         saved_views,
+        selecting,
+        crating,
+        undoing,
+        merging,
         removing,
         taking,
         stats,
+        valuing,
         sleeves,
     ):
         app.register_blueprint(blueprint)

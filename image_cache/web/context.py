@@ -7,6 +7,8 @@ from flask import Flask, Request, current_app, g, request, session
 from flask.sessions import SecureCookieSessionInterface
 from werkzeug.sansio.utils import host_is_trusted
 
+from image_cache.accounts.token_table import ApiToken
+from image_cache.accounts.tokens import PREFIX
 from image_cache.models import Account
 from image_cache.resources import resource
 from image_cache.services import Services
@@ -40,11 +42,34 @@ def services() -> Services:
 
 
 def account() -> Account | None:
-    """Return the account that is logged in, looked up once per request."""
+    """Return the account of the session, or of the API token of the request, looked up once per request; never of both."""
     if "account" not in g:
-        token = session.get(SESSION_TOKEN)
-        g.account = services().accounts.account_for_session(token) if token else None
+        if presented_token():
+            token_of_script = api_token()
+            g.account = token_of_script.account if token_of_script else None
+        else:
+            token = session.get(SESSION_TOKEN)
+            g.account = services().accounts.account_for_session(token) if token else None
     found: Account | None = g.account
+    return found
+
+
+def presented_token() -> str:
+    """Return the API token that the request presents, whether it works or not; "" without one."""
+    header: str = request.environ.get("HTTP_AUTHORIZATION", "")
+    if not header:
+        return ""
+    scheme, _, token = header.partition(" ")
+    token = token.strip()
+    return token if scheme.lower() == "bearer" and token.startswith(PREFIX) else ""
+
+
+def api_token() -> ApiToken | None:
+    """Return the API token of the request, looked up once; None without one that works."""
+    if "api_token" not in g:
+        presented = presented_token()
+        g.api_token = services().api_tokens.find(presented, request.remote_addr or "") if presented else None
+    found: ApiToken | None = g.api_token
     return found
 
 

@@ -31,14 +31,17 @@ from image_cache.errors import (
     QuotaExceeded,
     StorageError,
     UnknownAlbum,
+    UnknownCrate,
     UnknownFile,
     UnknownImage,
     UnknownPage,
+    UnknownSelection,
     UnknownTask,
+    UnknownWant,
     UploadTooLarge,
 )
 from image_cache.web.rate_limits import seconds_to_wait
-from image_cache.web.security import NOT_ALLOWED
+from image_cache.web.security import NOT_ALLOWED, logged_path
 
 logger = logging.getLogger(__name__)
 
@@ -46,8 +49,11 @@ RETRY_AFTER_S = 30
 STATUSES: list[tuple[type[Exception], int]] = [
     (UnknownImage, 404),
     (UnknownAlbum, 404),
+    (UnknownCrate, 404),
     (UnknownPage, 404),
+    (UnknownSelection, 404),
     (UnknownTask, 404),
+    (UnknownWant, 404),
     (NotVisible, 404),
     (InvitationRejected, 404),
     (OfferGone, 409),
@@ -106,7 +112,7 @@ def _http_error(error: HTTPException) -> Any:
     is_own = error.description and error.description != type(error).description
     response = _response(error.code, (error.description or "") if is_own else "")
     for name, value in error.get_headers():
-        if name.lower() in ("allow", "retry-after"):
+        if name.lower() in ("allow", "retry-after", "www-authenticate"):
             response.headers[name] = value
     return response
 
@@ -126,7 +132,7 @@ def _known_error(error: Exception) -> Response:
     status = status_of(error)
     if isinstance(error, DatabaseError):
         reference = _reference()
-        logger.error("database failed reference=%s path=%s reason=%s", reference, request.path, error)
+        logger.error("database failed reference=%s path=%s reason=%s", reference, logged_path(), error)
         return _response(503, "The disk or the database is not responding. Try again in a minute.", reference)
     # The path of a storage error is for the log, not for a visitor.
     response = _response(
@@ -139,7 +145,7 @@ def _known_error(error: Exception) -> Response:
 
 def _unexpected_error(error: Exception) -> Response:
     reference = _reference()
-    logger.error("unexpected error reference=%s path=%s", reference, request.path, exc_info=error)
+    logger.error("unexpected error reference=%s path=%s", reference, logged_path(), exc_info=error)
     return _response(500, "Something went wrong.", reference)
 
 
@@ -159,7 +165,8 @@ def _response(status: int, sentence: str, reference: str = "") -> Response:
         }
         response = jsonify(facts)
     else:
-        response = make_response(render_template("error.html", status=status, sentence=sentence, reference=reference))
+        page = "streams/shared_error.html" if request.path.startswith("/s/") else "error.html"  # visitors see no way to the rest
+        response = make_response(render_template(page, status=status, sentence=sentence, reference=reference))
     response.status_code = status
     response.headers["Cache-Control"] = "no-store"
     return response

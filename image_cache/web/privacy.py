@@ -24,15 +24,22 @@ _PRICE = re.compile(
 
 def for_viewer(album: Album) -> Album:
     """Return the record as this viewer may see it."""
-    if may_read_notes():
+    if _is_member():
         return album
+    if may_read_notes():
+        return dataclasses.replace(album, value="") if album.value else album
     notes = "\n".join(line for line in album.notes.splitlines() if not _PRICE.search(line))
-    return dataclasses.replace(album, own_notes="", notes=notes)
+    return dataclasses.replace(album, own_notes="", notes=notes, price="", bought="", value="")
 
 
 def may_read_notes() -> bool:
-    """Return True if this viewer may read all notes, and find records by their words."""
+    """Return True if this viewer may read all notes and prices, and find records by the words and sums in them."""
     return _is_member() or services().settings.PUBLIC_NOTES
+
+
+def is_hidden(kind: str) -> bool:
+    """Return True if this viewer may not sort or filter by `price` or `value`, which would tell them. Values are never public."""
+    return (kind == "price" and not may_read_notes()) or (kind == "value" and not _is_member())
 
 
 def _is_member() -> bool:

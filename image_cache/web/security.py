@@ -8,7 +8,7 @@ from werkzeug.exceptions import Forbidden
 
 from image_cache.web.access import SAFE_METHODS
 from image_cache.web.compression import MaskedCsrf, register_compression
-from image_cache.web.context import is_local_request, is_same_origin
+from image_cache.web.context import is_local_request, is_same_origin, presented_token
 from image_cache.web.request_body import set_body_limits
 
 PAGE_POLICY = (
@@ -18,6 +18,7 @@ IMAGE_POLICY = "default-src 'none'; sandbox"
 NOT_ALLOWED = ("This request came from another site, so it was blocked.", "This page has expired. Reload it and try again.")
 BROWSER_HEADERS = ("Origin", "Cookie", "Referer", "Sec-Fetch-Site")
 
+SECRET = re.compile(r"^(/(?:s|invite|join)/)[^/]+")  # what follows lets anyone in who reads it
 ORIGIN = re.compile(r"https?://[^/\s]{1,190}")
 
 csrf = MaskedCsrf()
@@ -40,17 +41,25 @@ def _check_change() -> None:
         return
     if not is_same_origin(request):
         raise Forbidden(_explain_origin())
+    # A page of another site cannot send this header, and with it no session counts.
+    if presented_token():
+        return
     # curl on the server itself has neither a session nor a token. A browser there sends one of these, and needs the token.
     if is_local_request() and not any(name in request.headers for name in BROWSER_HEADERS):
         return
     csrf.protect()
 
 
+def logged_path() -> str:
+    """Return the path of this request for a log: without the code of a link."""
+    return SECRET.sub(r"\1...", request.path)
+
+
 def _explain_origin() -> str:
     """Return why a change was refused. If only a proxy is to blame, name both addresses and what to set, and log them."""
     origin, site = request.headers.get("Origin", ""), request.headers.get("Sec-Fetch-Site")
     own = f"{request.scheme}://{request.host}"
-    logger.warning("change refused path=%s origin=%r host=%r site=%r", request.path, origin[:200], own[:200], site)
+    logger.warning("change refused path=%s origin=%r host=%r site=%r", logged_path(), origin[:200], own[:200], site)
     if site is not None or ORIGIN.fullmatch(origin) is None:  # the browser itself says that the page is foreign
         return NOT_ALLOWED[0]
     return (

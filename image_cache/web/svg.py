@@ -5,6 +5,7 @@ Colours are presentation attributes, which a strict content policy allows. Knows
 
 import math
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 
 from markupsafe import Markup
@@ -101,6 +102,19 @@ def spine(cover: Cover) -> tuple[Markup, str]:
         '<rect width="1" height="1" fill="{}"/></svg>'
     ).format(cover.average)
     return back, "light" if ink_on(cover.average or "") == "#ffffff" else "dark"
+
+
+def crate(averages: Sequence[str]) -> Markup:
+    """Draw the spines of a crate, seen from the front, in the colours of the covers; "" for one that has no colour yet."""
+    paths = []
+    for number, average in enumerate(averages):
+        top = number * 7 % 4
+        fill = average if is_hex(average) else "currentColor"
+        paths.append(Markup('<path fill="{}" d="M{} {}h9v{}h-9z"/>').format(fill, 10 * number, top, 64 - top))
+    width = max(1, 10 * len(paths) - 1)
+    return Markup('<svg width="{0}" height="64" viewBox="0 0 {0} 64" aria-hidden="true" focusable="false">{1}</svg>').format(
+        width, Markup("").join(paths)
+    )
 
 
 def disc_label(artist: str, title: str, side: str = "A", speed: str = "33 1/3", note: str = "stereo") -> Markup:

@@ -13,6 +13,7 @@ from jinja2 import pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup
 
+from image_cache import money
 from image_cache.db.database import DatabaseError
 from image_cache.errors import CacheError
 from image_cache.models import Account, Album, Cover
@@ -69,6 +70,8 @@ def register_helpers(app: Flask) -> None:
         times=times,
         rough=rough,
         size=size,
+        price=money.shown,
+        date=date,
     )
 
 
@@ -187,6 +190,15 @@ def day(at: float | None) -> str:
     when = datetime.datetime.fromtimestamp(at).astimezone()
     text = f"{when.day} {when:%B}"
     return text if when.year == time.localtime().tm_year else f"{text} {when.year}"
+
+
+def date(text: str) -> str:
+    """Format a day that may have no day or month: 31 May 2024, May 2024, 2024. Any other text stays."""
+    try:
+        found = datetime.date.fromisoformat(f"{text}-01-01"[:10])
+    except ValueError:
+        return text
+    return {4: f"{found:%Y}", 7: f"{found:%B} {found.year}"}.get(len(text), f"{found.day} {found:%B} {found.year}")
 
 
 def clock(at: float) -> str:

@@ -71,7 +71,7 @@ def test_nothing_moves_once_it_is_seen(path: str, width: int, height: int, open_
 
 
 @pytest.mark.parametrize(("width", "height"), [(390, 844), (800, 480)])
-@pytest.mark.parametrize("path", ["/", "/album/1", "/sort", "/more", "/login"])
+@pytest.mark.parametrize("path", ["/", "/album/1", "/sort", "/more", "/login", "/wants", "/have?q=the", "/spin"])
 def test_everything_to_touch_is_large_enough(path: str, width: int, height: int, open_page: Callable[..., Any]) -> None:
     """44 px each way; links inside a sentence and the spines of the shelf (34 wide, 150 high) are the exceptions."""
     page = open_page(path, width, height, touch=True, is_mobile=True)

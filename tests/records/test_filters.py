@@ -20,6 +20,7 @@ from image_cache.records.orders.sorts import SORTS
 from image_cache.records.search.rules import name_key, plain
 
 GRADES = ("NM", "VG+", "", "Very Good (VG)", "M")
+KEEPING = (("Kallax 3", "12.50 EUR"), ("attic", "9.00 GBP"), ("", ""), ("Box 1", "120.00"))
 DAY_S = 86400.0
 NOW = 1_800_000_000.0
 
@@ -31,12 +32,20 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Library]:
         library.import_rows(collection(400))
         with catalog.write() as conn:
             conn.executemany(
-                "UPDATE albums SET own_rating = ?, media_condition = ?, plays = ?, last_played_at = ? WHERE id = ?",
+                "UPDATE albums SET own_rating = ?, media_condition = ?, plays = ?, last_played_at = ?, shelf = ?, price = ? WHERE id = ?",
                 [
-                    (n % 7 if n % 7 < 6 else None, GRADES[n % 5], n % 3, 1_700_000_000.0 + n * 9000 if n % 3 else None, n)
+                    (
+                        n % 7 if n % 7 < 6 else None,
+                        GRADES[n % 5],
+                        n % 3,
+                        1_700_000_000.0 + n * 9000 if n % 3 else None,
+                        *KEEPING[n % 4],
+                        n,
+                    )
                     for n in range(1, 401)
                 ],
             )
+            conn.execute("UPDATE albums SET value = price")
         yield library
 
 
@@ -222,3 +231,37 @@ def test_a_view_of_one_account_is_no_other_ones_to_remove(library: Library) -> N
     assert not library.views.remove(own, None)
     assert not library.views.remove(own, 2)
     assert library.views.remove(own, 1)
+
+
+KEPT = [
+    ImportRow(line=2, artist="Abe", title="One", shelf="Kallax 3", price="12.50 EUR"),
+    ImportRow(line=3, artist="Bea", title="Two", shelf="kallax 3", price="4.00 GBP"),
+    ImportRow(line=4, artist="Cid", title="Three", shelf="Attic", price="150.00"),
+    ImportRow(line=5, artist="Dot", title="Four"),
+]
+
+
+def test_records_are_found_filtered_and_ordered_by_shelf_and_price(library: Library) -> None:
+    library.import_rows(KEPT)
+    assert [album.artist for album in shown(library, filters=(("shelf", "KALLAX 3"),))] == ["Abe", "Bea"]
+    assert [album.artist for album in shown(library, filters=(("price", "0"),))] == ["Bea"]
+    assert [album.artist for album in shown(library, filters=(("price", "none"),))] == ["Dot"]
+    assert [album.artist for album in shown(library, sort="shelf")] == ["Cid", "Abe", "Bea", "Dot"]
+    assert [album.artist for album in shown(library, sort="price")] == ["Cid", "Abe", "Bea", "Dot"]
+    assert [album.artist for album in shown(library, sort="price", is_reversed=True)] == ["Bea", "Abe", "Cid", "Dot"]
+    groups = library.page(AlbumQuery(sort="price"), 1).groups
+    assert [(group.label, group.count) for group in groups] == [("100+", 1), ("10+", 1), ("0+", 1), ("No price", 1)]
+    assert [album.artist for album in shown(library, text="attic")] == ["Cid"]
+    counts = library.narrowed_facets(AlbumQuery(filters=(("price", "10"),))).others
+    assert dict(counts["shelf"]) == {"Kallax 3": 1}
+    assert dict(counts["price"]) == {"0": 1, "10": 1, "100": 1, "none": 1}
+
+
+def test_a_record_that_moves_to_another_shelf_is_found_there_at_once(library: Library) -> None:
+    library.import_rows(KEPT)
+    assert shown(library, filters=(("shelf", "Attic"),))
+    library.import_rows([ImportRow(line=4, artist="Cid", title="Three", shelf="Cellar", price="1.00")])
+    assert not shown(library, filters=(("shelf", "Attic"),))
+    assert not shown(library, text="attic")
+    assert [album.artist for album in shown(library, text="cellar")] == ["Cid"]
+    assert [album.artist for album in shown(library, sort="price")] == ["Abe", "Bea", "Cid", "Dot"]

@@ -48,6 +48,25 @@ def test_the_file_has_every_record_with_its_cover_or_a_drawn_sleeve(inside: Insi
         assert hidden not in html
 
 
+def test_the_wantlist_goes_along_without_its_notes(inside: Inside, tmp_path: Path) -> None:
+    import_rows(inside, ["Artist,Title,1970,Label,,,"])
+    path = tmp_path / "records.html"
+    inside.services.take_along.write(path)
+    assert "Wantlist" not in path.read_text(encoding="utf-8")
+    inside.services.library.wants.type(
+        {"artist": "Soft <Tide>", "title": "Low Water", "label": "Stern", "notes": "up to a secret"}
+    )
+    written = inside.services.take_along.write(path)
+    html = path.read_text(encoding="utf-8")
+    records, wants = html.split("<h2>Wantlist<small>1</small></h2>")
+    assert written.records == 1
+    assert "<b>Artist</b>" in records
+    row = re.findall(r'<li class="w">(.*?)</li>', wants)[0]
+    assert "<b>Soft &lt;Tide&gt;</b><span>Low Water</span></p><i>Stern</i>" in row
+    assert 'class="drawn' in row
+    assert "secret" not in html
+
+
 class Addresses(HTMLParser):
     def __init__(self) -> None:
         super().__init__()

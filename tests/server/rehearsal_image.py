@@ -255,7 +255,7 @@ def test_08_a_backup_is_restored_into_the_volume(engine: Engine) -> None:
     assert engine.stop()[0] == 0
     restored = engine.once("restore", "--force", f"/data/backups/{file}")
     assert "2 records" in restored
-    assert "Start the service: docker compose up -d." in " ".join(restored.split())
+    assert "Now start the service: docker compose up -d." in " ".join(restored.split())
     engine.podman("start", "vinylvault")
     wait_until(engine._serves, 90)
     assert sorted(records(engine)) == ["Blue Train", "Maiden Voyage"]

@@ -118,6 +118,16 @@ def item(number: int, release: int | None = None) -> dict[str, Any]:
     }
 
 
+def want(release: int, notes: str = "") -> dict[str, Any]:
+    """Return an entry of a wantlist: it has no instance, and its notes are one text."""
+    listed = item(release - 100_000)
+    return {name: listed[name] for name in ("id", "basic_information", "date_added")} | {
+        "rating": 0,
+        "notes": notes,
+        "notes_public": True,
+    }
+
+
 def release(number: int) -> dict[str, Any]:
     return {
         "id": number,
@@ -199,6 +209,8 @@ class State:
         self.calls: deque[float] = deque()
         self.others = 0
         self.over = self.used = 0
+        self.wants: list[dict[str, Any]] = []
+        self.is_seller = False
         self.signature = 0
         self.dead: set[str] = set()
 
@@ -208,7 +220,8 @@ class State:
         `add` numbers of new records, `remove` places in the collection, `change` {place: values of the description}, `copy` a place of
         which a second copy is added, `faults` a list of {path, kind, after?, skip?, times?, every?}, `before_page` {page: an order
         carried out before that page is answered}, `token`, `private`, `others` calls of other clients in the window, `forget` the log,
-        `kill_signatures`: addresses given out so far die. `reset` makes it a new server with so many records, before all of that.
+        `kill_signatures`: addresses given out so far die. `wants`: [release, notes] of the wantlist.
+        `seller`: the account has the settings of a seller, so that prices are suggested. `reset` makes it a new server with so many records, before all of that.
         """
         with self.lock:
             if "reset" in wanted:
@@ -231,7 +244,10 @@ class State:
         for name in ("token", "faults", "others", "signature"):
             if name in wanted:
                 setattr(self, name, wanted[name])
+        if "wants" in wanted:
+            self.wants = [want(*one) for one in wanted["wants"]]
         self.is_private = wanted.get("private", self.is_private)
+        self.is_seller = wanted.get("seller", self.is_seller)
         if "before_page" in wanted:
             self.before_page = {int(page): orders for page, orders in wanted["before_page"].items()}
         if wanted.get("kill_signatures"):
@@ -278,6 +294,15 @@ class State:
                 "pagination": {"page": number, "pages": pages, "per_page": size, "items": len(self.items), "urls": {}},
                 "releases": [self._with_addresses(one) for one in shown],
             }
+
+    def wants_page(self, number: int, size: int) -> dict[str, Any] | None:
+        with self.lock:
+            pages = max(1, -(-len(self.wants) // size))
+            if number > pages:
+                return None
+            shown = [self._with_addresses(one) for one in self.wants[(number - 1) * size : number * size]]
+            totals = {"page": number, "pages": pages, "per_page": size, "items": len(self.wants), "urls": {}}
+            return {"pagination": totals, "wants": shown}
 
     def _with_addresses(self, one: dict[str, Any]) -> dict[str, Any]:
         basic = dict(one["basic_information"])
@@ -354,18 +379,35 @@ class _Handler(BaseHTTPRequestHandler):
             return 200, {"id": 1, "username": ACCOUNT, "resource_url": "", "consumer_name": ""}
         if parts == ["database", "search"]:
             return 200, {"pagination": {"page": 1, "pages": 1}, "results": searched(query)}
-        is_collection = parts[:3] == ["users", ACCOUNT, "collection"]
-        if is_collection and self.state.is_private:
-            return 403, {"message": "You are not allowed to view this collection."}
-        if is_collection and parts[3:] == ["fields"]:
-            names = ("Media", "Sleeve", "Notes", "Shelf")
-            return 200, {"fields": [{"id": n, "name": name, "position": n} for n, name in enumerate(names, 1)]}
-        if is_collection and parts[3:] == ["folders", "0", "releases"]:
-            number, size = int(query.get("page", ["1"])[0]), min(100, int(query.get("per_page", ["50"])[0]))
-            page = self.state.page(number, size)
-            return (200, page) if page else None
+        if parts[:2] == ["users", ACCOUNT]:
+            return self._of_account(parts[2:], query)
+        if parts[:1] == ["marketplace"] and len(parts) == 3 and parts[2].isdigit():
+            return self._price(parts[1], int(parts[2]), query)
         is_release = parts[0] == "releases" and len(parts) == 2 and parts[1].isdigit()
         return (200, release(int(parts[1]))) if is_release else None
+
+    def _of_account(self, parts: list[str], query: dict[str, list[str]]) -> tuple[int, Any] | None:
+        number, size = int(query.get("page", ["1"])[0]), min(100, int(query.get("per_page", ["50"])[0]))
+        if parts == ["wants"]:
+            page = self.state.wants_page(number, size)
+            return (200, page) if page else None
+        if parts[:1] == ["collection"] and self.state.is_private:
+            return 403, {"message": "You are not allowed to view this collection."}
+        if parts == ["collection", "fields"]:
+            names = ("Media", "Sleeve", "Notes", "Shelf")
+            return 200, {"fields": [{"id": n, "name": name, "position": n} for n, name in enumerate(names, 1)]}
+        page = self.state.page(number, size) if parts == ["collection", "folders", "0", "releases"] else None
+        return (200, page) if page else None
+
+    def _price(self, what: str, number: int, query: dict[str, list[str]]) -> tuple[int, Any] | None:
+        if what == "stats":
+            currency = query.get("curr_abbr", ["USD"])[0]
+            price = None if number % 4 == 0 else {"value": number % 100 + 0.5, "currency": currency}
+            return 200, {"lowest_price": price, "num_for_sale": 0 if price is None else 3, "blocked_from_sale": False}
+        if not self.state.is_seller:
+            return 404, {"message": "You must complete your seller settings."}
+        grades = {"Near Mint (NM or M-)": 30.25, "Very Good Plus (VG+)": 20.0, "Good Plus (G+)": 4.1}
+        return 200, {} if number % 3 == 0 else {grade: {"value": price, "currency": "EUR"} for grade, price in grades.items()}
 
     def _picture(self, path: str) -> None:
         from tests.support.origin import jpeg

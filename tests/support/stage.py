@@ -98,4 +98,20 @@ def multipart(fields: dict[str, str], bodies: tuple[bytes, ...]) -> tuple[bytes,
 def stream_arguments(inside: Inside) -> dict[str, object]:
     """Put a public image into a stream, and return what its addresses are made of."""
     image_id = inside.services.streams.upload_stream_image("evening", photo(), "a.jpg")
-    return {"slug": "evening", "image_id": image_id, "size": "thumb", "page": "stream_details", "token": "nobody"}
+    return {
+        "slug": "evening",
+        "image_id": image_id,
+        "size": "thumb",
+        "page": "stream_details",
+        "token": "nobody",
+        "code": shared_code(inside),
+    }
+
+
+def shared_code(inside: Inside) -> str:
+    """Share the stream of `stream_arguments` by a link that takes images, and return its code."""
+    inside.account("owner", "sharer")
+    streams = inside.services.streams
+    stream = streams.find_stream("evening")
+    assert stream is not None
+    return streams.shares.create(stream, streams.members.viewer("sharer"), may_upload=True)[0]

@@ -4,6 +4,7 @@ import http.client
 import json
 import re
 import urllib.parse
+from typing import Protocol
 
 from tests.support.inside import PASSWORD
 from tests.support.stage import multipart
@@ -13,20 +14,30 @@ TOKEN = re.compile(r'name="csrf(?:_|-)token" (?:value|content)="([^"]+)"')
 SLUG = "evening"
 
 
+class HasPort(Protocol):
+    """Something that serves on a port of this server."""
+
+    port: int
+
+
 class Browser:
     """A client with a session at a running vault, by plain HTTP."""
 
-    def __init__(self, vault: Vault, name: str = "") -> None:
+    def __init__(self, vault: HasPort, name: str = "") -> None:
         self.vault = vault
         self.cookie = ""
         self.token = ""
         self.address = "127.0.0.1"  # where requests come from; all of 127.0.0.0/8 is this server
+        self.timeout_s = 60.0
         if name:
-            self._read(self.get("/login", accept="text/html"))
-            form = urllib.parse.urlencode({"name": name, "password": PASSWORD, "csrf_token": self.token}).encode()
-            answer = self.ask("POST", "/login", form, {"Content-Type": "application/x-www-form-urlencoded"})
-            assert answer.status == 303, answer.body
-            self._read(self.get("/about", accept="text/html"))
+            self.log_in(name)
+
+    def log_in(self, name: str) -> None:
+        self._read(self.get("/login", accept="text/html"))
+        form = urllib.parse.urlencode({"name": name, "password": PASSWORD, "csrf_token": self.token}).encode()
+        answer = self.ask("POST", "/login", form, {"Content-Type": "application/x-www-form-urlencoded"})
+        assert answer.status == 303, answer.body
+        self._read(self.get("/about", accept="text/html"))
 
     def get(self, path: str, accept: str = "*/*") -> Reply:
         return self.ask("GET", path, None, {"Accept": accept})
@@ -36,7 +47,9 @@ class Browser:
         return self.ask("POST", f"/api/streams/{SLUG}/images", data, {"Content-Type": kind}, chunked=chunked)
 
     def ask(self, method: str, path: str, data: bytes | None, headers: dict[str, str], *, chunked: bool = False) -> Reply:
-        connection = http.client.HTTPConnection("127.0.0.1", self.vault.port, timeout=60, source_address=(self.address, 0))
+        connection = http.client.HTTPConnection(
+            "127.0.0.1", self.vault.port, timeout=self.timeout_s, source_address=(self.address, 0)
+        )
         try:
             sent = {**headers, "Cookie": self.cookie, "X-CSRFToken": self.token, "Host": "vault.local"}
             body = (data[at : at + 60_000] for at in range(0, len(data), 60_000)) if chunked and data is not None else data

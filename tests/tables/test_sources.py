@@ -90,6 +90,12 @@ def test_a_row_of_a_discogs_collection_is_a_record(table: Callable[[str], list[A
     )
 
 
+def test_columns_of_the_collectors_own_are_shelf_price_and_purchase(table: Callable[[str], list[Any]]) -> None:
+    own = {"Collection Location": "B 3", "Collection Price Paid": "25 €", "Collection Purchase Date": "2019-03-02"}
+    [row] = table(export({**PRESSING, **own}, further=tuple(own)))
+    assert (row.shelf, row.price, row.bought, row.notes) == ("B 3", "25.00 EUR", "2019-03-02", "signed")
+
+
 @pytest.mark.parametrize(("released", "year"), [("", None), ("0", None), ("19??", None), ("1974-03", 1974), ("1974-00-00", 1974)])
 def test_an_odd_date_costs_the_year_and_not_the_record(
     table: Callable[[str], list[Any]], released: str, year: int | None

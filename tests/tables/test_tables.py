@@ -133,10 +133,37 @@ def test_a_table_without_rows_is_a_table(table: TableFile, content: str) -> None
 
 
 def test_unknown_columns_become_lines_of_the_notes(table: TableFile) -> None:
-    [row] = table.rows("Title,Notes,Shelf,Bought at,empty\nT,mine,B 3,a flea market,\n")
-    assert row.notes == "mine\nShelf: B 3\nBought at: a flea market"
-    [row] = table.rows(json.dumps([{"title": "T", "shelf": 3, "tags": ["a", "b"], "none": None}]))
-    assert row.notes == 'shelf: 3\ntags: ["a", "b"]'
+    [row] = table.rows("Title,Notes,Pressed by,Bought at,empty\nT,mine,B 3,a flea market,\n")
+    assert row.notes == "mine\nPressed by: B 3\nBought at: a flea market"
+    [row] = table.rows(json.dumps([{"title": "T", "box": 3, "tags": ["a", "b"], "none": None}]))
+    assert row.notes == 'box: 3\ntags: ["a", "b"]'
+
+
+@pytest.mark.parametrize(
+    ("header", "cells", "kept"),
+    [
+        ("shelf,price,bought", "Kallax 3,12.50 EUR,2024-05-31", ("Kallax 3", "12.50 EUR", "2024-05-31")),
+        ("Location,Price Paid,Purchase Date", 'B 3,"£1,200",2024-05', ("B 3", "1200.00 GBP", "2024-05")),
+        ("storage,cost,currency", 'B 3,"12,5",sek', ("B 3", "12.50 SEK", None)),
+        ("Shelf,Location,Price,Currency", "B 3,London,9.99 USD,EUR", ("B 3", "9.99 USD", None)),
+        ("price,bought_on", "7,25/11/2021", (None, "7.00", "2021-11-25")),
+    ],
+)
+def test_shelf_price_and_purchase_have_columns_under_several_names(
+    table: TableFile, header: str, cells: str, kept: tuple[str | None, ...]
+) -> None:
+    [row] = table.rows(f"title,{header}\nT,{cells}\n")
+    assert (row.shelf, row.price, row.bought) == kept
+    assert row.notes == ("Location: London" if "London" in cells else None)
+    assert row.losses == ()
+
+
+def test_a_price_or_a_date_that_cannot_be_read_stays_in_the_notes(table: TableFile) -> None:
+    [row] = table.rows("title,price,bought,currency\nT,about a tenner,in the spring,\nU,9,,pounds\n")[:1]
+    assert (row.price, row.bought, row.notes) == (None, None, "Price paid: about a tenner\nBought: in the spring")
+    assert row.losses[0] == "price must be an amount such as 12.50 EUR, not 'about a tenner'; put in the notes"
+    [_, row] = table.rows("title,price,bought,currency\nT,about a tenner,in the spring,\nU,9,,pounds\n")
+    assert (row.price, row.losses) == ("9.00", ("currency must be three letters such as EUR, not 'pounds'; skipped",))
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,9 @@ POST   /account/scrobbling/listenbrainz             401 400 400 400 400 401
 POST   /account/sessions/end                        401 303 303 303 303 401
 POST   /account/sessions/end-all                    401 303 303 303 303 401
 GET    /accounts                                    401 403 403 403 200 200
+GET    /account/tokens                              401 200 200 200 200 401
+POST   /account/tokens                              401 400 400 400 400 401
+POST   /account/tokens/<int:token_id>/revoke        401 404 404 404 404 401
 POST   /accounts/<int:account_id>/logout            401 403 403 403 400 400
 GET    /accounts/<int:account_id>/remove            401 403 403 403 400 400
 POST   /accounts/<int:account_id>/remove            401 403 403 403 400 400
@@ -44,6 +47,13 @@ GET    /add/<int:task_id>                           401 403 403 404 404 404
 POST   /add/<int:task_id>                           401 403 403 400 400 400
 GET    /add/record                                  401 403 403 200 200 200
 POST   /add/record                                  401 403 403 400 400 400
+GET    /admin/alerts                                401 403 403 403 200 200
+POST   /admin/alerts/add                            401 403 403 403 400 400
+POST   /admin/alerts/remove                         401 403 403 403 404 404
+POST   /admin/alerts/test                           401 403 403 403 404 404
+POST   /admin/alerts/when                           401 403 403 403 303 303
+GET    /admin/log                                   401 403 403 403 200 200
+GET    /admin/log.csv                               401 403 403 403 200 200
 GET    /admin/cache                                 401 403 403 403 200 200
 GET    /admin/cache/cleanup                         401 403 403 403 200 200
 POST   /admin/cache/cleanup                         401 403 403 403 400 400
@@ -52,16 +62,21 @@ POST   /admin/cache/clear                           401 403 403 403 303 303
 POST   /admin/cache/limits                          401 403 403 403 303 303
 POST   /admin/cache/pause                           401 403 403 403 303 303
 POST   /admin/cache/preload                         401 403 403 403 303 303
+GET    /admin/cache/reset                           401 403 403 403 200 200
+POST   /admin/cache/reset                           401 403 403 403 303 303
 POST   /admin/cache/resume                          401 403 403 403 303 303
 GET    /album/<int:album_id>                        200 200 200 200 200 200
 GET    /album/<int:album_id>/cover                  401 403 403 200 200 200
 POST   /album/<int:album_id>/cover/<action>         401 403 403 404 404 404
 POST   /album/<int:album_id>/cover/upload           401 403 403 415 415 415
+GET    /album/<int:album_id>/crates                 401 403 200 200 200 200
 POST   /album/<int:album_id>/images                 401 403 403 415 415 415
 POST   /album/<int:album_id>/images/<int:number>/<action> 401 403 403 404 404 404
 POST   /album/<int:album_id>/copy                   401 403 403 303 303 303
 GET    /album/<int:album_id>/edit                   401 403 403 200 200 200
 POST   /album/<int:album_id>/edit                   401 403 403 303 303 303
+GET    /album/<int:album_id>/merge                  401 403 403 200 200 200
+POST   /album/<int:album_id>/merge                  401 403 403 404 404 404
 POST   /album/<int:album_id>/notes                  401 403 303 303 303 303
 POST   /album/<int:album_id>/played                 401 403 303 303 303 303
 POST   /album/<int:album_id>/release                401 403 403 400 400 400
@@ -92,6 +107,9 @@ GET    /api/jobs/<int:task_id>                      401 403 403 200 200 200
 GET    /api/now                                     200 200 200 200 200 200
 POST   /api/streams                                 401 403 403 400 400 401
 GET    /assets/<version>/<path:name>                404 404 404 404 404 404
+GET    /batches                                     401 403 403 200 200 200
+GET    /batches/<int:batch_id>                      401 403 403 404 404 404
+POST   /batches/<int:batch_id>/undo                 401 403 403 404 404 404
 GET    /cache/<variant>/<name>.jpg                  404 404 404 404 404 404
 GET    /cache/<variant>/<name>.webp                 404 404 404 404 404 404
 GET    /cache/placeholders/placeholder_<kind>.webp  200 200 200 200 200 200
@@ -100,6 +118,13 @@ POST   /claim                                       400 400 400 400 400 400
 GET    /covers/audit                                401 403 403 200 200 200
 GET    /covers/missing                              401 403 403 200 200 200
 POST   /covers/missing                              401 403 403 303 303 303
+GET    /crates                                      200 200 200 200 200 200
+POST   /crates                                      401 403 400 400 400 400
+GET    /crates/<int:crate_id>                       404 404 404 404 404 404
+GET    /crates/<int:crate_id>/edit                  401 403 404 404 404 404
+POST   /crates/<int:crate_id>/edit                  401 403 404 404 404 404
+POST   /crates/<int:crate_id>/delete                401 403 404 404 404 404
+POST   /crates/<int:crate_id>/records               401 403 404 404 404 404
 GET    /files                                       401 403 403 200 200 200
 POST   /files                                       401 403 403 403 400 400
 GET    /files/<digest>                              401 403 403 404 404 404
@@ -110,7 +135,12 @@ POST   /files/bounds                                401 403 403 403 303 303
 POST   /files/cleanup                               401 403 403 403 303 303
 GET    /files/clear                                 401 403 403 200 200 200
 POST   /files/clear                                 401 403 403 403 303 303
+GET    /have                                        200 200 200 200 200 200
+POST   /have                                        401 403 400 400 400 400
+GET    /have/<int:task_id>                          401 403 404 404 404 404
 GET    /health                                      200 200 200 200 200 200
+GET    /hidden                                      401 403 403 403 200 200
+POST   /hidden/<int:hidden_id>/show                 401 403 403 403 404 404
 GET    /import                                      401 403 403 200 200 200
 GET    /import/demo                                 401 403 403 200 200 200
 POST   /import/demo                                 401 403 403 403 303 303
@@ -163,10 +193,29 @@ GET    /plays                                       200 200 200 200 200 200
 POST   /plays/<int:play_id>/undo                    401 403 404 404 404 404
 GET    /random                                      302 302 302 302 302 302
 GET    /search                                      200 200 200 200 200 200
+POST   /selection                                   401 403 400 400 400 400
+GET    /selection/<int:selection_id>/crate          401 403 404 404 404 404
+POST   /selection/<int:selection_id>/crate          401 403 404 404 404 404
+GET    /selection/<int:selection_id>/edit           401 403 403 404 404 404
+POST   /selection/<int:selection_id>/edit           401 403 403 404 404 404
+GET    /selection/<int:selection_id>/records.csv    401 403 403 404 404 404
+GET    /selection/<int:selection_id>/remove         401 403 403 403 404 404
+POST   /selection/<int:selection_id>/remove         401 403 403 403 404 404
 GET    /sort                                        200 200 200 200 200 200
+GET    /s/<code>                                    404 404 404 404 404 404
+POST   /s/<code>                                    404 404 404 404 404 404
+GET    /s/<code>/add                                404 404 404 404 404 404
+POST   /s/<code>/add                                404 404 404 404 404 404
+GET    /s/<code>/images.zip                         404 404 404 404 404 404
+GET    /s/<code>/images/<image_id>                  404 404 404 404 404 404
+GET    /s/<code>/images/<image_id>/<size>           404 404 404 404 404 404
+GET    /s/<code>/images/<image_id>/download         404 404 404 404 404 404
 POST   /streams                                     401 403 403 400 400 401
+GET    /spin                                        200 200 200 200 200 200
 GET    /stats                                       200 200 200 200 200 200
 GET    /stats.csv                                   200 200 200 200 200 200
+GET    /stats/value                                 401 403 200 200 200 200
+GET    /stats/value.csv                             401 403 200 200 200 200
 GET    /stats/<int:year>                            404 404 404 404 404 404
 GET    /stats/<int:year>.svg                        404 404 404 404 404 404
 GET    /take-along                                  200 200 200 200 200 200
@@ -174,9 +223,21 @@ POST   /take-along                                  401 403 403 303 303 303
 GET    /take-along/records.html                     200 200 200 200 200 200
 POST   /tasks/<int:task_id>/cancel                  401 403 403 403 303 303
 GET    /tint/<name>.css                             404 404 404 404 404 404
+GET    /trash                                       401 200 200 200 200 401
+GET    /trash/<slug>/delete                         401 404 404 404 404 401
+POST   /trash/<slug>/delete                         401 404 404 404 404 401
+POST   /trash/<slug>/restore                        401 404 404 404 404 401
 POST   /views                                       401 403 400 400 400 400
 POST   /views/<int:view_id>/remove                  401 403 404 404 404 404
 GET    /views/new                                   401 403 200 200 200 200
+GET    /wants                                       200 200 200 200 200 200
+POST   /wants                                       401 403 400 400 400 400
+GET    /wants/<int:want_id>                         404 404 404 404 404 404
+POST   /wants/<int:want_id>/again                   401 403 404 404 404 404
+POST   /wants/<int:want_id>/bought                  401 403 403 404 404 404
+POST   /wants/<int:want_id>/notes                   401 403 404 404 404 404
+POST   /wants/<int:want_id>/remove                  401 403 404 404 404 404
+GET    /wants/new                                   401 403 200 200 200 200
 """
 TABLE = {
     (line[0], line[1]): dict(zip(ROLES, map(int, line[2:]), strict=True)) for line in map(str.split, STATUSES.split("\n")[1:-1])
@@ -233,17 +294,19 @@ def paths(inside: Inside, rule: str, number: int) -> str:
         "version": "x",
         "digest": "0123456789abcdef" * 2,
     }
-    values |= {"year": 1971, "action": "pause", "number": 0, "page": "stream_details", "token": "no-such-token"}
+    values |= {"year": 1971, "action": "pause", "number": 0, "page": "stream_details", "token": "no-such-token", "slug": "none"}
+    values |= {"code": "no-such-link", "image_id": "none", "size": "thumb", "token_id": 999_999}
     if "album_id" in rule:
         values["album_id"] = inside.album(title=f"T{number}")
     if "account_id" in rule:
         values["account_id"] = 999_999  # no one's: these rules would change who the next request is
     if "play_id" in rule:
         values["play_id"] = 999_999
+    if "want_id" in rule:
+        values["want_id"] = 999_999
     if "view_id" in rule:
         values["view_id"] = 999_999
-    if "link_id" in rule:
-        values["link_id"] = 999_999
+    values |= dict.fromkeys(("link_id", "crate_id", "batch_id", "hidden_id", "selection_id"), 999_999)
     if "task_id" in rule:
         values["task_id"] = inside.services.tasks.rows.add(f"kind{number}", {}, 1.0)[0]
     return re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule).format(**values)

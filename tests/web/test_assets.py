@@ -28,9 +28,12 @@ SPACING = re.compile(
     r"(?<![\w-])(?:(?:margin|padding|gap|row-gap|column-gap|scroll-margin|scroll-padding)(?:-[a-z-]+)?|--gap)\s*:\s*([^;]+);"
 )
 HAIRLINE_PX = {"0", "1"}
-AREAS_OF_SHEETS = {"edit": "records", "now": "records"}  # sheets of single pages of an area
-# The charts and tables of the dashboard, and the line of a task.
-BORROWED = {"stats": {"admin"}, "take_along": {"imports"}}
+AREAS_OF_SHEETS = {  # sheets of single pages of an area
+    **dict.fromkeys(("crates", "edit", "merge", "now", "select", "wants"), "records"),
+    "share": "streams",
+}
+# The charts and tables of the dashboard, the line of a task, the table of links.
+BORROWED = {"stats": {"admin"}, "take_along": {"imports"}, "tokens": {"streams"}}
 
 # What is taken along is one file without the sheets of the pages.
 SHEETS = [path for path in STATIC_DIR.rglob("*.css") if not {"vendor", "take_along"} & set(path.parts)]

@@ -111,3 +111,46 @@ def test_no_address_without_arguments_tells_a_visitor_private_text(inside: Insid
 )
 def test_a_page_names_sources_of_the_public_internet_only(url: str | None, shown: str) -> None:
     assert public_source(url) == shown
+
+
+def priced(inside: Inside, folder: Path) -> int:
+    table = folder / "priced.csv"
+    table.write_text("artist,title,shelf,price,bought\nA,B,Attic,4711 EUR,2019-07-31\nA,C,Attic,3,\n", encoding="utf-8")
+    inside.services.library.import_table(table)
+    return min(album.id for album in inside.services.library.albums())
+
+
+def test_visitors_see_neither_prices_nor_what_tells_them(inside: Inside, tmp_path: Path) -> None:
+    album, visitor, member = priced(inside, tmp_path), inside.stranger(), inside.logged_in("member")
+    page = visitor.get(f"/album/{album}").text
+    assert "Attic" in page
+    assert [word for word in ("4,711", "4711", "July 2019", "Price paid") if word in page] == []
+    assert [
+        word for word in ("€4,711.00", "31 July 2019", "Members only") if word not in member.get(f"/album/{album}").text
+    ] == []
+    for address in ("/?sort=price", "/?price=500", "/sort?price=500", "/?q=B&price=500", "/search?q=B&sort=price"):
+        assert (visitor.get(address).status_code, member.get(address).status_code) == (400, 200), address
+        assert "Log in to sort or filter by price or value." in visitor.get(address).text
+    assert ("Price paid" in visitor.get("/sort").text, "Price paid" in member.get("/sort").text) == (False, True)
+
+
+def test_the_operator_may_open_the_prices_with_the_notes(tmp_path: Path) -> None:
+    with Inside(tmp_path / "vault", PUBLIC_NOTES=True, settled=False) as inside:
+        page = inside.stranger().get(f"/album/{priced(inside, tmp_path)}").text
+        assert "€4,711.00" in page
+        assert "Members only" not in page
+        assert inside.stranger().get("/?sort=price").status_code == 200
+        with inside.services.catalog.write() as conn:
+            conn.execute("UPDATE albums SET value = '8.15 EUR', value_from = 'lowest offer', valued_at = 1")
+        assert "8.15" not in inside.stranger().get("/album/1").text  # what Discogs says is for members whatever is opened
+        assert "8.15" in inside.logged_in("member").get("/album/1").text
+        for address in ("/?sort=value", "/?value=5"):
+            assert inside.stranger().get(address).status_code == 400
+
+
+@pytest.mark.parametrize("value", ["7", "-1", "dear", "1e3"])
+def test_a_price_to_filter_by_is_one_of_those_offered(inside: Inside, tmp_path: Path, value: str) -> None:
+    priced(inside, tmp_path)
+    answer = inside.logged_in("member").get(f"/?price={value}")
+    assert answer.status_code == 400
+    assert f"“{value}” is not one of 0, 5, 10, 20, 50, 100, 500, none." in answer.text

@@ -9,6 +9,7 @@ from image_cache.cli.content.report import REPORT, print_report
 from image_cache.cli.context import CommandContext
 from image_cache.cli.services import opened_services
 from image_cache.errors import CacheError
+from image_cache.records.wants.wantlist import bought_sentence
 from image_cache.tables.read import is_database
 
 MAX_RECORD_ID = 2**63 - 1
@@ -90,14 +91,16 @@ def remove_records(context: CommandContext, ids: tuple[int, ...], is_confirmed: 
 def _import(context: CommandContext, file: Path, report_file: Path | None, *, dry_run: bool) -> int:
     out = context.out
     with opened_services(context) as services:
+        bought = services.library.wants.table.count_bought()
         report = services.library.import_table(file, dry_run=dry_run)
+        bought = services.library.wants.table.count_bought() - bought
         if not dry_run:
             services.covers.register(services.library.cover_urls())
     lossy = f"; {report.lossy:,} with a value that was shortened, guessed or skipped" if report.lossy else ""
     would = "would be " if dry_run else ""
     out.line(
         f"{report.read:,} rows read: {report.new:,} {would}new, {report.changed:,} {would}updated, {report.same:,} unchanged,"
-        f" {report.rejected_count:,} rejected{lossy}."
+        f" {report.rejected_count:,} rejected{lossy}.{bought_sentence(bought)}"
     )
     print_report(out, report.lines(), report_file)
     return 1 if report.read and report.rejected_count == report.read else 0

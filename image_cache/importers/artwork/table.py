@@ -158,8 +158,11 @@ class ArtworkTable:
             return before["own_cover"] if before else None
 
     def is_used(self, address: str) -> bool:
-        """Return True if any record has this address as its own cover or a further image."""
-        sql = "SELECT 1 FROM albums WHERE own_cover = ?1 UNION ALL SELECT 1 FROM record_images WHERE address = ?1 LIMIT 1"
+        """Return True if any record has this address as its own cover or a further image, or had it and can be put back."""
+        sql = (
+            "SELECT 1 FROM albums WHERE own_cover = ?1 UNION ALL SELECT 1 FROM record_images WHERE address = ?1"
+            " UNION ALL SELECT 1 FROM removed_files WHERE address = ?1 LIMIT 1"
+        )
         return self.db.row(sql, (address,)) is not None
 
     def reject_urls(self, wrong: Sequence[tuple[int, str, str]]) -> int:

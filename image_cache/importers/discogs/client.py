@@ -11,12 +11,13 @@ from image_cache.importers.discogs.parse import (
     SOURCE,
     CollectionPage,
     Details,
-    FoundRelease,
     details_from,
     fields_from,
     page_from,
-    releases_from,
 )
+from image_cache.importers.discogs.parse_search import FoundRelease, releases_from
+from image_cache.importers.discogs.parse_values import lowest_from, suggestions_from
+from image_cache.importers.discogs.parse_wants import WantsPage, wants_from
 from image_cache.net.json_api import JsonApiClient
 from image_cache.net.json_values import MALFORMED
 from image_cache.net.lazy_client import LazyHttpClient
@@ -85,6 +86,33 @@ class DiscogsClient:
             raise _unexpected("a page of a collection")
         return found
 
+    def wants(self, account: str, number: int) -> WantsPage | None:
+        """Return a page of the wantlist; None if it has no such page. A failure says nothing about the collection."""
+        try:
+            data = self._request(("users", account, "wants"), {"page": number, "per_page": PER_PAGE}, is_vital=False)
+        except OriginNotFound:
+            if number > 1:
+                return None
+            raise
+        found = wants_from(number, data)
+        if found is None:
+            raise _unexpected("a page of a wantlist")
+        return found
+
+    def suggestions(self, release_id: str) -> dict[str, str]:
+        """Return the suggested prices of a release by grade. A failure says nothing about the collection."""
+        found = suggestions_from(self._request(("marketplace", "price_suggestions", release_id), {}, is_vital=False))
+        if found is None:
+            raise _unexpected("a list of prices")
+        return found
+
+    def lowest_price(self, release_id: str, currency: str) -> str:
+        """Return the lowest price at which a release is offered, "" if it is not for sale. Also raises `OriginNotFound`."""
+        found = lowest_from(self._get("marketplace", "stats", release_id, curr_abbr=currency))
+        if found is None:
+            raise _unexpected("a price")
+        return found
+
     def release(self, release_id: str) -> Details:
         """Return the details of a release that the collection does not list. Also raises `OriginNotFound`."""
         found = details_from(self._get("releases", release_id))
@@ -100,6 +128,10 @@ class DiscogsClient:
         return found
 
     def _get(self, *path: str, **query: str | int) -> Any:
+        return self._request(path, query, is_vital=True)
+
+    def _request(self, path: tuple[str, ...], query: Mapping[str, str | int], *, is_vital: bool) -> Any:
+        """Request a path. A failure of one that is not vital is not remembered as that of the service."""
         for _ in range(BUSY_TRIES):
             while (seconds := self._rate_limit.acquire(self._spare)) > 0:
                 self._wait(seconds)
@@ -109,6 +141,8 @@ class DiscogsClient:
                 if error.status == 429:
                     self._rate_limit.pause(error.retry_after_s or self._rate_limit.window_s)
                     continue
+                if not is_vital:
+                    raise
                 problem = _refusal(path, error)
                 self._record_failure(problem, error)
                 raise problem from error

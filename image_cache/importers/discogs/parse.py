@@ -17,13 +17,14 @@ from image_cache.import_models import ImportRow
 from image_cache.models import Track
 from image_cache.net.json_values import as_object, integer, objects
 from image_cache.net.url import parse_url
-from image_cache.tables.cells import MAX_CHARS, MAX_LONG_CHARS, MAX_TRACKS, YEARS, cut_remark
+from image_cache.tables.cells import MAX_CHARS, MAX_LONG_CHARS, MAX_TRACKS, READERS, YEARS, BadCell, cut_remark
 from image_cache.tables.discogs_words import formats_of_api, short_grade
-from image_cache.tables.rows import UNTITLED
+from image_cache.tables.rows import IN_NOTES, UNTITLED, own_field
 from image_cache.text import cut
 
 SOURCE = "discogs"
 MEDIA, SLEEVE, NOTES = "media", "sleeve", "notes"
+SHELF, PRICE, BOUGHT = "shelf", "price", "bought"  # fields that collectors add themselves
 FIELDS: Mapping[str, str] = {"1": MEDIA, "2": SLEEVE, "3": NOTES}  # the three that every collection has
 MAX_FIELDS = 40
 MAX_PARTS = 60  # artists, labels or formats of one record
@@ -32,13 +33,13 @@ MAX_URL_CHARS = 2000
 MAX_NOTE_CHARS = 2 * MAX_LONG_CHARS  # of one field of the notes, which are cut as a whole
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
-_NUMBERED = re.compile(r"\s+\(\d{1,5}\)$")  # how Discogs tells artists of one name apart: "Genesis (6)"
+NUMBERED = re.compile(r"\s+\(\d{1,5}\)$")  # how Discogs tells artists of one name apart: "Genesis (6)"
 _DUMMY = re.compile(
     r"(?:^|[-_.])(?:spacer|blank|placeholder|no[-_]?(?:image|cover|picture)|default[-_]?[a-z]*)\.(?:gif|png|jpe?g|svg|webp)$",
     re.I,
 )
 _LENGTH = re.compile(r"(?:(\d{1,3}):)?(\d{1,4}):(\d{2})")
-_BARCODE = re.compile(r"\d{8,14}")
+BARCODE = re.compile(r"\d{8,14}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,61 +65,16 @@ class Details:
     cover_url: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class FoundRelease:
-    """A release that a search found. `barcodes` are digits only."""
-
-    id: str
-    artist: str
-    title: str
-    year: str
-    country: str
-    label: str
-    catno: str
-    format: str
-    genre: str
-    barcodes: tuple[str, ...]
-    cover: str
-
-
-def releases_from(data: Any) -> list[FoundRelease] | None:
-    """Return the releases of a search, None if the response is none. One without an id or a name is left out."""
-    if not isinstance(data, dict) or not isinstance(data.get("results"), list):
-        return None
-    found = [_found(entry) for entry in objects(data["results"], MAX_PARTS)]
-    return [release for release in found if release is not None]
-
-
-def _found(entry: Mapping[str, Any]) -> FoundRelease | None:
-    number, name = integer(entry.get("id"), 1, MAX_ID), _line(entry.get("title"))
-    if number is None or not name:
-        return None
-    artist, gap, title = name.partition(" - ")  # the search has both in one line
-    codes = [re.sub(r"[^0-9]", "", code) for code in _texts(entry.get("barcode"))]
-    catno = _line(entry.get("catno"))
-    return FoundRelease(
-        id=str(number),
-        artist=_NUMBERED.sub("", artist.strip().removesuffix("*")) if gap else "",
-        title=title if gap else name,
-        year=_line(entry.get("year"))[:4],
-        country=_line(entry.get("country")),
-        label=next((_NUMBERED.sub("", label) for label in _texts(entry.get("label"))), ""),
-        catno="" if catno.lower() == "none" else catno,
-        format=", ".join(_texts(entry.get("format"))[:4]),
-        genre=", ".join(_texts(entry.get("genre"))[:4]),
-        barcodes=tuple(code for code in codes if _BARCODE.fullmatch(code)),
-        cover=_line(entry.get("cover_image")),
-    )
-
-
 def fields_from(data: Any) -> dict[str, str]:
-    """Return the meaning of the notes fields: their id (as text) to `media`, `sleeve`, `notes`, or their own name."""
+    """Return the meaning of the notes fields: their id (as text) to `media`, `sleeve`, `notes`, `shelf`, `price`, `bought`, or their name."""
     found = dict(FIELDS)
     for field in objects(as_object(data).get("fields"), MAX_FIELDS):
-        number, name = integer(field.get("id"), 1, MAX_ID), _line(field.get("name"))
+        number, name = integer(field.get("id"), 1, MAX_ID), line_from(field.get("name"))
         if number is not None and str(number) not in FIELDS and name:
-            # A field of that name which is not one of the three is a line of the notes.
-            found[str(number)] = name.capitalize() if name in (MEDIA, SLEEVE, NOTES) else name
+            ours = own_field(name)
+            # A field of that name which is not one of the three, or one more shelf, is a line of the notes.
+            is_taken = name in (MEDIA, SLEEVE, NOTES) or ours in found.values()
+            found[str(number)] = name.capitalize() if is_taken else ours or name
     return found
 
 
@@ -153,7 +109,7 @@ def row_from_item(line: int, item: Any, fields: Mapping[str, str]) -> ImportRow:
             losses.append(cut_remark(name, limit))
         return cut(text, limit)
 
-    title = short("title", " ".join(_text(basic.get("title"), MAX_LONG_CHARS).split()))
+    title = short("title", " ".join(text_from(basic.get("title"), MAX_LONG_CHARS).split()))
     if release is None:
         raise ImportRejected(line, "an entry without a release number")
     artist = short("artist", _artist_names(basic.get("artists")))
@@ -162,6 +118,7 @@ def row_from_item(line: int, item: Any, fields: Mapping[str, str]) -> ImportRow:
     labels = objects(basic.get("labels"), MAX_PARTS)
     notes = _notes(item.get("notes"), fields)
     instance = integer(item.get("instance_id"), 1, MAX_ID)
+    shelf, price, bought = (_own(name, notes, fields, losses) for name in (SHELF, PRICE, BOUGHT))
     return ImportRow(
         line=line,
         title=title or UNTITLED,
@@ -170,11 +127,11 @@ def row_from_item(line: int, item: Any, fields: Mapping[str, str]) -> ImportRow:
         source_id=str(release),
         instance_id=str(instance or ""),
         year=integer(basic.get("year"), *YEARS),
-        genres=_texts(basic.get("genres")),
-        styles=_texts(basic.get("styles")),
+        genres=texts_from(basic.get("genres")),
+        styles=texts_from(basic.get("styles")),
         formats=_formats(basic.get("formats")),
-        label=short("label", _joined([_NUMBERED.sub("", _line(label.get("name"))) for label in labels])),
-        catno=short("catno", _joined([catno for label in labels if (catno := _line(label.get("catno"))).lower() != "none"])),
+        label=short("label", _joined([NUMBERED.sub("", line_from(label.get("name"))) for label in labels])),
+        catno=short("catno", _joined([catno for label in labels if (catno := line_from(label.get("catno"))).lower() != "none"])),
         rating=integer(item.get("rating"), 1, 5),
         added_at=_moment(item.get("date_added")),
         media_condition=short("media_condition", short_grade(notes.pop(MEDIA, ""))),
@@ -182,6 +139,9 @@ def row_from_item(line: int, item: Any, fields: Mapping[str, str]) -> ImportRow:
         notes=short("notes", _notes_text(notes), MAX_LONG_CHARS),
         cover_url=usable_cover_url(basic.get("cover_image")) or usable_cover_url(basic.get("thumb")),
         losses=tuple(losses),
+        shelf=shelf,
+        price=price,
+        bought=bought,
     )
 
 
@@ -193,14 +153,14 @@ def details_from(data: Any) -> Details | None:
     for entry in objects(data.get("tracklist"), MAX_TRACKS):
         inner = objects(entry.get("sub_tracks"), MAX_TRACKS)
         # A heading names what follows it; an entry with parts is replaced by them, unless it has a position itself.
-        if entry.get("type_") != "heading" and (not inner or _line(entry.get("position"))):
+        if entry.get("type_") != "heading" and (not inner or line_from(entry.get("position"))):
             inner = [entry]
         tracks += [track for part in inner if (track := _track(part)) is not None]
-    codes = ("".join(filter(str.isdigit, _line(code.get("value")))) for code in _barcodes(data))
+    codes = ("".join(filter(str.isdigit, line_from(code.get("value")))) for code in _barcodes(data))
     images = sorted(objects(data.get("images"), MAX_PARTS), key=lambda image: image.get("type") != "primary")
     return Details(
         tracks=tuple(tracks[:MAX_TRACKS]),
-        barcode=next((code for code in codes if code.isascii() and _BARCODE.fullmatch(code)), ""),
+        barcode=next((code for code in codes if code.isascii() and BARCODE.fullmatch(code)), ""),
         cover_url=next((url for image in images if (url := usable_cover_url(image.get("uri")))), None),
     )
 
@@ -213,10 +173,10 @@ def artist_name(artists: Any) -> str:
 def _artist_names(artists: Any) -> str:
     text, glue = "", ""
     for artist in objects(artists, MAX_PARTS):
-        name = _line(artist.get("anv")) or _NUMBERED.sub("", _line(artist.get("name")))
+        name = line_from(artist.get("anv")) or NUMBERED.sub("", line_from(artist.get("name")))
         if not name:
             continue
-        join = _line(artist.get("join"))
+        join = line_from(artist.get("join"))
         text += glue + name
         glue = ", " if join in ("", ",") else f" {join} "
     return text.strip()
@@ -245,9 +205,26 @@ def _notes(notes: Any, fields: Mapping[str, str]) -> dict[str, str]:
     numbered = [(integer(note.get("field_id"), 1, MAX_ID), note.get("value")) for note in objects(notes, MAX_FIELDS)]
     found: dict[str, str] = {}
     for number, value in sorted([(number, value) for number, value in numbered if number is not None], key=itemgetter(0)):
-        if text := _text(value, MAX_NOTE_CHARS):
+        if text := text_from(value, MAX_NOTE_CHARS):
             found[fields.get(str(number), f"Field {number}")] = text
     return found
+
+
+def _own(name: str, notes: dict[str, str], fields: Mapping[str, str], losses: list[str]) -> str | None:
+    """Take the value of a field of the collector's own out of the notes; None if the collection has no such field.
+
+    What is no price or no date stays in the notes, under another name.
+    """
+    if name not in fields.values():
+        return None
+    text = notes.pop(name, "")
+    try:
+        found = READERS[name](name, text) if text else ""
+    except BadCell as problem:
+        notes[IN_NOTES[name]] = text
+        losses.append(f"{problem}; put in the notes")
+        return ""
+    return str(getattr(found, "value", found))
 
 
 def _notes_text(notes: dict[str, str]) -> str:
@@ -261,12 +238,12 @@ def _formats(formats: Any) -> tuple[str, ...]:
     for entry in objects(formats, MAX_PARTS):
         quantity = str(entry.get("qty") or "")
         number = int(quantity) if quantity.isascii() and quantity.isdecimal() and len(quantity) <= 3 else 1
-        found += formats_of_api(_line(entry.get("name")), number, _texts(entry.get("descriptions")))
+        found += formats_of_api(line_from(entry.get("name")), number, texts_from(entry.get("descriptions")))
     return tuple(dict.fromkeys(filter(None, found)))[:MAX_PARTS]
 
 
 def _track(entry: Mapping[str, Any]) -> Track | None:
-    title = _line(entry.get("title"))
+    title = line_from(entry.get("title"))
     if not title:
         return None
     artist = artist_name(entry.get("artists"))
@@ -274,14 +251,14 @@ def _track(entry: Mapping[str, Any]) -> Track | None:
     parts = _LENGTH.fullmatch(length.strip()) if isinstance(length, str) and len(length) < 20 else None
     seconds = int(parts[1] or 0) * 3600 + int(parts[2]) * 60 + int(parts[3]) if parts else None
     shown = f"{artist} \N{EN DASH} {title}" if artist else title
-    return Track(_line(entry.get("position"))[:20], cut(shown, MAX_CHARS), seconds)
+    return Track(line_from(entry.get("position"))[:20], cut(shown, MAX_CHARS), seconds)
 
 
 def _barcodes(data: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return [code for code in objects(data.get("identifiers"), 200) if _line(code.get("type")).lower() == "barcode"]
+    return [code for code in objects(data.get("identifiers"), 200) if line_from(code.get("type")).lower() == "barcode"]
 
 
-def _text(value: Any, limit: int) -> str:
+def text_from(value: Any, limit: int) -> str:
     """Return bounded text, composed (NFC) and without control characters; "" for a value that is no text."""
     if isinstance(value, bool) or not isinstance(value, str | int):
         return ""
@@ -290,13 +267,13 @@ def _text(value: Any, limit: int) -> str:
     return cut(text.strip(), limit)
 
 
-def _line(value: Any) -> str:
+def line_from(value: Any) -> str:
     is_plain = isinstance(value, str) and len(value) <= MAX_CHARS and value.isascii() and value.isprintable()
-    return " ".join((value if is_plain else _text(value, MAX_CHARS)).split())
+    return " ".join((value if is_plain else text_from(value, MAX_CHARS)).split())
 
 
-def _texts(values: Any) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(filter(None, map(_line, values[:MAX_PARTS])))) if isinstance(values, list) else ()
+def texts_from(values: Any) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(filter(None, map(line_from, values[:MAX_PARTS])))) if isinstance(values, list) else ()
 
 
 def _joined(texts: list[str]) -> str:

@@ -18,15 +18,19 @@ from image_cache.importers.discogs.parse import SOURCE
 from image_cache.importers.discogs.sync import CollectionSync
 from image_cache.importers.discogs.table import SyncTable
 from image_cache.importers.discogs.tracklists import TracklistFetcher
+from image_cache.importers.discogs.values import ValueFetcher
 from image_cache.models import Album, TaskState
 from image_cache.net.token_file import looks_like_token
 from image_cache.records.library import Library
 from image_cache.records.table import AlbumTable
+from image_cache.records.values.table import ValuesTable
+from image_cache.records.wants.wantlist import bought_sentence
 from image_cache.tasks.runner import Task, TaskRunner
 
 logger = logging.getLogger(__name__)
 
-SYNC, TEST, DETAILS, TRACKS = "discogs", "discogs-test", "discogs-details", "discogs-tracks"  # the kinds of tasks
+# The kinds of tasks.
+SYNC, TEST, DETAILS, TRACKS, VALUES = "discogs", "discogs-test", "discogs-details", "discogs-tracks", "discogs-values"
 EARLY_S = 600.0  # a sync starts this much before it is due, so that it ends before the page calls the collection stale
 RETRY_S = 900.0  # after a sync that failed, and before the tracks are requested again
 SETTLED_S = 60.0  # after a sync, before the tracks of its records are requested
@@ -90,6 +94,11 @@ class DiscogsService:
             connection, self.rows, library=library, covers=covers, calls=settings.DISCOGS_CALLS, clock=clock
         )
         tasks.register(TRACKS, tracks.run)
+        self._has_values = settings.DISCOGS_VALUES
+        self._values = ValueFetcher(
+            connection, ValuesTable(catalog), calls=settings.DISCOGS_CALLS, currency=settings.CURRENCY, clock=clock
+        )
+        tasks.register(VALUES, self._values.run)
         tasks.register(DETAILS, DetailsFetcher(connection, self.rows, library=library, covers=covers, clock=clock).run)
 
     # What pages and commands ask
@@ -146,7 +155,7 @@ class DiscogsService:
 
     def forget(self) -> bool:
         """Delete the token and the account it belongs to; return True if there was a token. Records stay. Raises `StorageError`."""
-        for kind in (SYNC, TEST, DETAILS, TRACKS):
+        for kind in (SYNC, TEST, DETAILS, TRACKS, VALUES):
             latest = self.latest(kind)
             if latest is not None and not latest.is_over:
                 self._tasks.cancel(latest.id)
@@ -181,8 +190,10 @@ class DiscogsService:
                 self._tasks.start(SYNC, {"by": "timer"})
             if self.rows.next_details(now) is not None:
                 self._start_details()
-            if self._has_tracks and self._is_time_for_tracks(now) and self.rows.untracked(None, 1):
+            if self._has_tracks and self._is_time_for(TRACKS, now) and self.rows.untracked(None, 1):
                 self._tasks.start(TRACKS, {})
+            elif self._has_values and self._is_time_for(VALUES, now) and self._values.is_due():
+                self._tasks.start(VALUES, {})
         except DatabaseError as error:
             logger.warning("sync deferred reason=%s", error)
 
@@ -193,7 +204,10 @@ class DiscogsService:
     def _sync(self, task: Task) -> Mapping[str, Any]:
         previous = self._tasks.rows.before(SYNC, task.id)
         run = CollectionSync(task, self.connection, self.rows, library=self._library, covers=self._covers, previous=previous)
-        return run.run()
+        before = self._library.wants.table.count_bought()
+        outcome = dict(run.run())
+        outcome["says"] += bought_sentence(self._library.wants.table.count_bought() - before)
+        return outcome
 
     def _start_details(self) -> None:
         """Start the task unless it is in progress: a page that polls then writes nothing."""
@@ -201,9 +215,9 @@ class DiscogsService:
         if latest is None or latest.is_over:
             self._tasks.start(DETAILS, {})
 
-    def _is_time_for_tracks(self, now: float) -> bool:
-        """Return True after a sync, unless they are being fetched, or were a moment ago."""
-        pass_at, latest = self.connection.states.state(SOURCE).pass_at, self.latest(TRACKS)
+    def _is_time_for(self, kind: str, now: float) -> bool:
+        """Return True after a sync, unless a task of this kind runs, or ended a moment ago."""
+        pass_at, latest = self.connection.states.state(SOURCE).pass_at, self.latest(kind)
         if pass_at is None or now < pass_at + SETTLED_S or (latest is not None and not latest.is_over):
             return False
         return latest is None or not latest.updated_at <= now < latest.updated_at + RETRY_S

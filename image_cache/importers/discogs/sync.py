@@ -16,6 +16,7 @@ from image_cache.errors import ImportRejected, OriginError, SourceAway
 from image_cache.importers.discogs.connection import DiscogsConnection
 from image_cache.importers.discogs.parse import SOURCE, CollectionPage
 from image_cache.importers.discogs.table import SyncTable
+from image_cache.importers.discogs.wants import read_wants
 from image_cache.models import TaskState
 from image_cache.records.library import Library
 from image_cache.tasks.runner import Task
@@ -46,6 +47,7 @@ class SyncPosition:
     counts: dict[str, int] = field(default_factory=dict)
     rejected: list[list[Any]] = field(default_factory=list)
     losses: list[list[Any]] = field(default_factory=list)
+    wants: str = ""  # what came of the wantlist, as a sentence
 
     def message(self) -> str:
         again = "Checking again, page" if self.look > 1 else "Page"
@@ -76,6 +78,7 @@ class CollectionSync:
         self._library = library
         self._covers = covers
         self._previous = previous
+        self._batch = library.batch("Discogs synced", task.id)
 
     def run(self) -> Mapping[str, Any]:
         position = self._begin()
@@ -96,6 +99,9 @@ class CollectionSync:
         account = self._retrying(self._client.identity)
         left = self._unfinished(account)
         position = left or SyncPosition(account, self._retrying(lambda: self._client.fields(account)))
+        if left is None:  # first, so that a record that comes in finds its place on it
+            wants = read_wants(self._task, self._client, account, self._library.wants, self._covers)
+            position = replace(position, wants=wants)
         with self._rows.db.write() as conn:
             if left is None:
                 self._rows.start_pass(conn, SOURCE)
@@ -152,7 +158,7 @@ class CollectionSync:
             self._states.write(conn, SOURCE, items=page.items)
             self._save(conn, after)
 
-        self._library.sync_rows(rows, failing=failing, also=also)
+        self._library.sync_rows(rows, failing=failing, also=also, batch=self._batch)
         self._covers.register(urls)
         self._covers.retry_with_url(failing)
         return after
@@ -163,7 +169,7 @@ class CollectionSync:
 
     def _finish(self, position: SyncPosition, before_at: float | None) -> Mapping[str, Any]:
         now = float(int(self._task.clock()))
-        counts = {name: position.counts.get(name, 0) for name in ("new", "changed", "same", "rejected", "lossy")}
+        counts = {name: position.counts.get(name, 0) for name in ("new", "changed", "same", "rejected", "lossy", "hidden")}
         with self._rows.db.write() as conn:
             is_sure = position.items > 0 and position.is_steady
             gone = self._rows.mark_gone(conn, SOURCE, now, before_at) if is_sure else 0
@@ -219,10 +225,12 @@ def _position(position: Mapping[str, Any]) -> SyncPosition | None:
 
 
 def _outcome_message(position: SyncPosition, counts: Mapping[str, int], gone: int) -> str:
+    wants = f" {position.wants}" if position.wants else ""
     if not position.items:
-        return f"Connected as {position.account}. Your Discogs collection is empty."
+        return f"Connected as {position.account}. Your Discogs collection is empty.{wants}"
     parts = [f"{counts['new']:,} new", f"{counts['changed']:,} updated", f"{counts['same']:,} unchanged"]
     parts += [f"{gone:,} no longer at Discogs"] if gone else []
     parts += [f"{counts['rejected']:,} rejected"] if counts["rejected"] else []
+    parts += [f"{counts['hidden']:,} hidden"] if counts["hidden"] else []
     lossy = f"; {counts['lossy']:,} with a shortened text" if counts["lossy"] else ""
-    return f"{position.items:,} {'record' if position.items == 1 else 'records'} read: {', '.join(parts)}{lossy}."
+    return f"{position.items:,} {'record' if position.items == 1 else 'records'} read: {', '.join(parts)}{lossy}.{wants}"

@@ -4,7 +4,6 @@ The services are asked by a task, never by a request. What they do not answer is
 """
 
 import dataclasses
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,8 +17,11 @@ from image_cache.import_models import ImportRow
 from image_cache.importers.artwork.musicbrainz import INTERVAL_S, MusicBrainz, Release
 from image_cache.importers.discogs.connection import DiscogsConnection
 from image_cache.importers.discogs.parse import SOURCE as DISCOGS
-from image_cache.importers.discogs.parse import FoundRelease, usable_cover_url
-from image_cache.importers.lookup.table import BarcodeTable
+from image_cache.importers.discogs.parse import usable_cover_url
+from image_cache.importers.discogs.parse_search import FoundRelease
+from image_cache.importers.lookup.barcodes import barcode_of, spellings
+from image_cache.importers.lookup.having import HavingReader
+from image_cache.importers.lookup.table import OwnedTable
 from image_cache.models import Album, AlbumQuery, TaskState
 from image_cache.net.json_api import JsonApiClient
 from image_cache.net.lazy_client import LazyHttpClient
@@ -34,7 +36,6 @@ MAX_CANDIDATES = 12
 MAX_OWNED = 6
 STEP_S = 0.25
 MUSICBRAINZ = "musicbrainz"
-_GAPS = re.compile(r"[\s-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,8 @@ class RecordLookup:
     ) -> None:
         self._settings = settings
         self._decoder = decoder
-        self._barcodes = BarcodeTable(catalog)
+        self.having = HavingReader(catalog, library)
+        self._owned = OwnedTable(catalog)
         self._albums = AlbumTable(catalog)
         self._library = library
         self._fetcher = fetcher
@@ -128,7 +130,7 @@ class RecordLookup:
         """Return records of the collection that a text means, the likeliest first."""
         code = barcode_of(text)
         if code:
-            return self._albums.albums(self._barcodes.records(_spellings(code))[:MAX_OWNED], tracks=False)
+            return self._albums.albums(self._owned.with_barcode(spellings(code))[:MAX_OWNED], tracks=False)
         return list(self._library.page(AlbumQuery(text=text), 1).albums[:MAX_OWNED])
 
     def known(self, candidate: Candidate) -> Album | None:
@@ -137,18 +139,26 @@ class RecordLookup:
 
     def choose(self, task_id: int, number: int) -> tuple[int, bool]:
         """Add a candidate; return the id of the record, and whether it is new. Raises `UnknownTask`, `OfferGone`."""
-        found = self.get(task_id)
-        if not 0 <= number < len(found.candidates):
-            raise OfferGone
-        candidate = found.candidates[number]
+        candidate = self._candidate(task_id, number)
         before = self.known(candidate)
         if before is not None:
             return before.id, False
+        self._library.hidden.show_identity(candidate.source, candidate.id)
         self._library.import_rows([_row(candidate)])
         made = self.known(candidate)
         if made is None:  # removed at this very moment
             raise OfferGone
         return made.id, True
+
+    def offer(self, task_id: int, number: int) -> ImportRow:
+        """Return a candidate as a row. Raises `UnknownTask`, `OfferGone`."""
+        return _row(self._candidate(task_id, number))
+
+    def _candidate(self, task_id: int, number: int) -> Candidate:
+        found = self.get(task_id)
+        if not 0 <= number < len(found.candidates):
+            raise OfferGone
+        return found.candidates[number]
 
     def _run(self, task: Task) -> Mapping[str, Any]:
         text = str(task.wanted["text"])
@@ -172,7 +182,7 @@ class RecordLookup:
         found: list[FoundRelease] = []
         if code:
             found = client.search(barcode=code) or client.search(q=code)
-            found = [one for one in found if not set(one.barcodes).isdisjoint(_spellings(code))]
+            found = [one for one in found if not set(one.barcodes).isdisjoint(spellings(code))]
         elif any(char.isdigit() for char in text):
             found = client.search(catno=text)
         for one in found or ([] if code else client.search(q=text)):
@@ -193,17 +203,6 @@ class RecordLookup:
         code = barcode_of(text)
         for one in client.by_barcode(code) if code else client.by_words(text):
             yield _of_musicbrainz(one, code)
-
-
-def barcode_of(text: str) -> str:
-    """Return the digits of a barcode; "" for any other text."""
-    digits = _GAPS.sub("", text)
-    return digits if digits.isascii() and digits.isdigit() and len(digits) in (8, 12, 13, 14) else ""
-
-
-def _spellings(code: str) -> list[str]:
-    """Return a barcode with and without the zero in front that makes an EAN of a UPC."""
-    return list(dict.fromkeys((code, code.lstrip("0"), f"0{code}")))
 
 
 def _of_musicbrainz(release: Release, code: str) -> Candidate:

@@ -10,8 +10,8 @@ from image_cache.db.database import Connection
 from image_cache.importers.music.albums import FoundAlbum
 from image_cache.importers.music.table import MUSIC, MusicFolder, MusicRoot, MusicTable
 from image_cache.models import Album
+from image_cache.records.batches.imports import ImportBatch, ImportedAlbums
 from image_cache.records.merge import create_album, merge_row
-from image_cache.records.table import AlbumTable
 from image_cache.tables.cells import MAX_OWN_CHARS
 from image_cache.text import sort_key
 
@@ -44,9 +44,10 @@ class AlbumWriter:
         conn: Connection,
         now: float,
         folder_exists: Callable[[int, str], bool],
+        batch: ImportBatch | None = None,
     ) -> None:
         self.counts: Counter[str] = Counter()
-        self._albums = AlbumTable(catalog)
+        self._albums = ImportedAlbums(catalog, batch)
         self._rows = rows
         self._root = root
         self._conn = conn
@@ -58,7 +59,8 @@ class AlbumWriter:
 
         Folders that are discs of one album had a record each before: one of these stays and gets what the others have of their owner.
         """
-        folder, found = result.folder, result.albums
+        folder = result.folder
+        found = [one for one in result.albums if not (self._albums.hidden and self._is_hidden(folder, one[0]))]
         folder_id = self._rows.save_folder(self._conn, self._root.id, folder)
         missing = self._albums_in(folder_id)
         parts = [self._rows.folder_id(self._conn, self._root.id, path) for path in result.parts]
@@ -158,6 +160,11 @@ class AlbumWriter:
             return
         self.counts[word if before.gone_at is None else "back"] += 1
         self._albums.update(self._conn, before, replace(after, seen_at=self._now))
+
+    def _is_hidden(self, folder: MusicFolder, found: FoundAlbum) -> bool:
+        source_id = self._source_id(folder, found)
+        is_hidden = self._albums.hidden.has(MUSIC, source_id) or self._albums.hidden.has_names(found.row.artist, found.row.title)
+        return is_hidden and self._albums.by_identity(MUSIC, source_id) is None
 
     def _source_id(self, folder: MusicFolder, found: FoundAlbum) -> str:
         text = f"{self._root.name}\0{folder.path}\0{found.key}"

@@ -17,6 +17,7 @@ from image_cache.importers.music.save import AlbumWriter, FolderResult
 from image_cache.importers.music.table import MusicFolder, MusicRoot, MusicTable
 from image_cache.importers.music.tags.reader import AT_A_TIME, TagReader, TagReadRefused, Tags
 from image_cache.importers.music.walk import DiscFolder, FolderEnd, FolderWalk, Unit, Unread, opened, opened_files, reason_of
+from image_cache.records.batches.imports import ImportBatch
 from image_cache.tasks.runner import Task
 from image_cache.text import sort_key
 
@@ -52,6 +53,7 @@ class RootScan:
         self._found: set[int] = set()  # eight bytes of the hash of each folder with music
         self._unread: list[str] = []
         self._waiting: list[FolderResult] = []
+        self._batch = ImportBatch(context.catalog, "Music folders scanned", now=task.clock(), task_id=task.id)
         self._written = time.monotonic()
         self._discs = DiscSets(
             context.rows,
@@ -284,10 +286,12 @@ class RootScan:
                 conn=conn,
                 now=self._task.clock(),
                 folder_exists=self._folder_exists,
+                batch=self._batch,
             )
             for result in self._waiting:
                 writer.write(result)
                 urls += [cover for _, cover in result.albums]
+            self._batch.save(conn)
             for name, count in writer.counts.items():
                 counts[name] += count
             self._save(conn, counts)

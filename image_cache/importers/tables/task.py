@@ -15,6 +15,7 @@ from image_cache.errors import CacheError, StorageError, TableRejected
 from image_cache.import_models import ImportReport, ImportRow
 from image_cache.importers.tables.inbox import UploadInbox, file_away
 from image_cache.records.library import Library
+from image_cache.records.wants.wantlist import bought_sentence
 from image_cache.tables.read import Table, is_database
 from image_cache.tasks.runner import Task, TaskCancelled, TaskStopped
 
@@ -58,12 +59,16 @@ class TableTasks:
     def run_import(self, task: Task) -> Mapping[str, Any]:
         """Import the file, register the covers, then delete or move the file."""
         resume = ImportReport(**task.position, rejected=()) if task.position else None
+        bought = self._library.wants.table.count_bought()
         is_from_folder = task.wanted.get("origin") == "folder"
         try:
             saving = self._saving(task)
+            batch = self._library.batch(f"{task.wanted['name']} imported", task.id)
             report = self._run(
                 task,
-                lambda table, progress: self._library.import_rows(table, progress=progress, save=saving(table), resume=resume),
+                lambda table, progress: self._library.import_rows(
+                    table, progress=progress, save=saving(table), resume=resume, batch=batch
+                ),
             )
             self._covers.register(self._library.cover_urls())
         except TaskStopped:  # continues after the next start
@@ -77,7 +82,9 @@ class TableTasks:
                 file_away(Path(task.wanted["path"]), is_refused=True, report=_refusal(error))
             self._uploads.delete(task.wanted["path"])
             raise
-        outcome = {**_outcome(report), "says": f"{task.wanted['name']}: {summary(report)}.", "name": task.wanted["name"]}
+        bought = self._library.wants.table.count_bought() - bought
+        says = f"{task.wanted['name']}: {summary(report)}.{bought_sentence(bought)}"
+        outcome = {**_outcome(report), "says": says, "name": task.wanted["name"]}
         if is_from_folder:
             is_refused = report.read > 0 and report.rejected_count == report.read
             file_away(Path(task.wanted["path"]), is_refused=is_refused, report=_report(report))
@@ -98,7 +105,7 @@ class TableTasks:
     def _saving(self, task: Task) -> Callable[[Table], Callable[[Connection, ImportReport], None]]:
         def of(table: Table) -> Callable[[Connection, ImportReport], None]:
             def save(conn: Connection, report: ImportReport) -> None:
-                position = {name: getattr(report, name) for name in ("read", "new", "changed", "same")}
+                position = {name: getattr(report, name) for name in ("read", "new", "changed", "same", "hidden")}
                 task.save(
                     conn, position, report.read, _total(table, report.read), f"{task.wanted['name']}: {report.read:,} rows read"
                 )
@@ -115,7 +122,13 @@ def _total(table: Table, read: int) -> int | None:
 
 def summary(report: ImportReport) -> str:
     """Return the counts as a sentence."""
-    counts = ((report.new, "new"), (report.changed, "changed"), (report.same, "unchanged"), (report.rejected_count, "rejected"))
+    counts = (
+        (report.new, "new"),
+        (report.changed, "changed"),
+        (report.same, "unchanged"),
+        (report.rejected_count, "rejected"),
+        (report.hidden, "hidden"),
+    )
     parts = ", ".join(f"{count:,} {word}" for count, word in counts if count or word == "new")
     lossy = f"; {report.lossy:,} with a value that was shortened, guessed or skipped" if report.lossy else ""
     return f"{report.read:,} {'row' if report.read == 1 else 'rows'} read: {parts}{lossy}"

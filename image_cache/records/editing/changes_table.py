@@ -27,10 +27,10 @@ class ChangesTable:
     def __init__(self, catalog: CatalogDatabase) -> None:
         self.db = catalog
 
-    def add(self, conn: Connection, change: RecordChange, account_id: int | None) -> None:
-        values = (change.album_id, change.field, change.before, change.after, change.changed_at, account_id)
+    def add(self, conn: Connection, change: RecordChange, account_id: int | None, batch_id: int | None = None) -> None:
+        values = (change.album_id, change.field, change.before, change.after, change.changed_at, account_id, batch_id)
         conn.execute(
-            "INSERT INTO record_changes (album_id, field, before, after, changed_at, account_id) VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO record_changes (album_id, field, before, after, changed_at, account_id, batch_id) VALUES (?, ?, ?, ?, ?, ?, ?)",
             values,
         )
         conn.execute(
@@ -42,6 +42,11 @@ class ChangesTable:
     def changes(self, album_id: int) -> list[RecordChange]:
         """Return the changes of a record, the newest first."""
         return [_change(row) for row in self.db.rows(f"{_CHANGES} WHERE album_id = ? ORDER BY c.id DESC", (album_id,))]
+
+    def of_batch(self, batch_id: int, count: int, after: int = 0) -> list[RecordChange]:
+        """Return changes that a batch made and that are not undone, by id, some at a time."""
+        sql = f"{_CHANGES} WHERE batch_id = ? AND c.id > ? ORDER BY c.id LIMIT ?"
+        return [_change(row) for row in self.db.rows(sql, (batch_id, after, count))]
 
     def change(self, conn: Connection, change_id: int) -> RecordChange | None:
         row = conn.execute(f"{_CHANGES} WHERE c.id = ?", (change_id,)).fetchone()

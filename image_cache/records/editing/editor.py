@@ -91,6 +91,8 @@ class RecordEditor:
                 source_values="",
                 media_condition="",
                 sleeve_condition="",
+                price="",
+                bought="",
                 gone_at=None,
                 seen_at=None,
             )

@@ -28,6 +28,9 @@ FIELDS = {
     "barcode": "Barcode",
     "media_condition": "Record condition",
     "sleeve_condition": "Sleeve condition",
+    "shelf": "Shelf",
+    "price": "Price paid",
+    "bought": "Bought on",
     "notes": "Notes from the source",
     "tracks": "Tracks",
 }

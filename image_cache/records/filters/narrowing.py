@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.models import AlbumQuery
 from image_cache.records.filters.sets import FilterSets, bits_of, ids_of, lasting_sets, narrowed, use_sets
-from image_cache.records.filters.table import NAMED, FilterTable
+from image_cache.records.filters.table import BY_TABLE, FilterTable
 from image_cache.records.table import Revisions
 
 # What is counted under other filters.
-SETS = ("genre", "style", "format", "decade", "label", "stars", "condition", "played", "added")
-NARROWED_BY = ("plays", "stars")  # what the sets depend on, besides the records
+SETS = ("genre", "style", "format", "decade", "label", "shelf", "stars", "condition", "price", "value", "played", "added")
+NARROWED_BY = ("plays", "stars", "value")  # what the sets depend on, besides the records
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Narrowing:
     def matching(self, query: AlbumQuery, now: Revisions, size: int) -> list[int] | None:
         """Return the records that pass the filters, in no order; None if there are none."""
         wanted = self.table.matching(query)
-        in_sets = [(kind, value) for kind, value in query.filters if kind in SETS and kind not in NAMED]
+        in_sets = [(kind, value) for kind, value in query.filters if kind in SETS and kind not in BY_TABLE]
         if not in_sets:
             return wanted
         sets = self._sets(now, size)
@@ -67,8 +67,7 @@ class Narrowing:
         found = {kind: self.table.matching(one) for kind, one in named.items()}
         chosen = {kind: bits_of(ids, size) for kind, ids in found.items() if ids is not None}
         for kind, value in query.filters:
-            is_named = kind in NAMED or kind not in SETS
-            ids = self.table.matching(AlbumQuery(filters=((kind, value),))) if is_named else None
+            ids = self.table.matching(AlbumQuery(filters=((kind, value),))) if kind in BY_TABLE or kind not in SETS else None
             chosen[kind] = sets.bits(kind, value) if ids is None else bits_of(ids, size)
         counts = {kind: sets.counts(kind, narrowed(chosen, kind, every)) for kind in SETS}
         return Facets(

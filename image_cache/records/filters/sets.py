@@ -10,11 +10,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from image_cache import money
+
 DAY_S = 86400.0
-MAX_LABELS = 200  # the largest ones; any other is found by its name
+MAX_LABELS = 200  # labels and shelves: the largest ones; any other is found by its name
 MAX_OPTIONS = 60  # of a kind that are offered
 GRADES = ("M", "NM", "VG+", "VG", "G+", "G", "F", "P")
 NO_GRADE = "none"
+NO_PRICE = "none"
 UNRATED = "0"
 # When a record was played last: within so many days.
 PLAYED = {"never": 0.0, "month": 30.0, "year": 365.0, "longer": float("inf")}
@@ -39,6 +42,8 @@ class FilterRow:
     label: str
     condition: str
     added_at: float
+    shelf: str
+    price: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,7 @@ class UseRow:
     rating: int | None
     last_played_at: float | None
     plays: int
+    value: str
 
 
 @lru_cache(maxsize=1024)  # a collection has some dozen different ones
@@ -67,6 +73,12 @@ def played_span(last_played_at: float | None, plays: int, now: float) -> str:
         return "longer" if plays else "never"
     days = (now - last_played_at) / DAY_S
     return next(span for span, most in PLAYED.items() if span != "never" and days <= most)
+
+
+def price_band(price: str) -> str:
+    """Return the lower end of the band of a price as it is stored, `NO_PRICE` without one."""
+    found = money.parts(price)
+    return str(max(low for low in money.BANDS if low * 100 <= found[0])) if found else NO_PRICE
 
 
 class FilterSets:
@@ -92,18 +104,23 @@ class FilterSets:
 
 def lasting_sets(rows: Iterable[FilterRow], size: int) -> FilterSets:
     """Make the sets of what seldom changes; `size` is above every id."""
-    members, labels = _Members(size), Counter[str]()
-    kept: list[tuple[int, str]] = []
+    members, named = _Members(size), Counter[tuple[str, str]]()
+    kept: list[tuple[int, tuple[str, str]]] = []
     for row in rows:
         for kind, value in _values(row):
             members.put(kind, value, row.id)
-        if row.label:
-            labels[row.label] += 1
-            kept.append((row.id, row.label))
-    largest = {label for label, _ in labels.most_common(MAX_LABELS)}
-    for album_id, label in kept:
-        if label in largest:
-            members.put("label", label, album_id)
+        for pair in (("label", row.label), ("shelf", row.shelf)):
+            if pair[1]:
+                named[pair] += 1
+                kept.append((row.id, pair))
+    largest = {
+        pair
+        for kind in ("label", "shelf")
+        for pair, _ in Counter({p: n for p, n in named.items() if p[0] == kind}).most_common(MAX_LABELS)
+    }
+    for album_id, pair in kept:
+        if pair in largest:
+            members.put(*pair, album_id)
     return members.sets()
 
 
@@ -113,6 +130,7 @@ def use_sets(rows: Iterable[UseRow], size: int, now: float) -> FilterSets:
     for row in rows:
         members.put("stars", str(row.rating or UNRATED), row.id)
         members.put("played", played_span(row.last_played_at, row.plays, now), row.id)
+        members.put("value", price_band(row.value), row.id)
     return members.sets()
 
 
@@ -172,6 +190,7 @@ def _values(row: FilterRow) -> Sequence[tuple[str, str]]:
     if row.year is not None:
         found.append(("decade", str(row.year // 10 * 10)))
     found.append(("condition", grade_of(row.condition)))
+    found.append(("price", price_band(row.price)))
     found.append(("added", str(datetime.datetime.fromtimestamp(row.added_at, datetime.UTC).year)))
     return found
 
@@ -181,6 +200,8 @@ def _place(kind: str, value: str) -> tuple[int, str]:
         return (GRADES.index(value) if value in GRADES else len(GRADES), "")
     if kind == "played":
         return (list(PLAYED).index(value), "")
+    if kind in ("price", "value"):
+        return (money.BANDS[-1] + 1 if value == NO_PRICE else int(value), "")
     if kind in ("stars", "added"):
         return (-int(value), "")
     return (0, value.casefold())

@@ -10,6 +10,7 @@ from image_cache.records.filters.sets import FilterRow, UseRow
 from image_cache.records.search.question import storable
 from image_cache.records.search.rules import name_key, plain
 
+BY_TABLE = ("artist", "label", "shelf", "year")  # filters that no set is needed for
 NAMED = {"artist": ("a", "j"), "label": ("l",)}  # filters by name, and the kinds of keys that they look at
 
 
@@ -21,13 +22,13 @@ class FilterTable:
 
     def rows(self) -> Iterator[FilterRow]:
         """Yield what every album is filtered by, and what seldom changes."""
-        sql = "SELECT id, year, genres, styles, formats, label, media_condition, added_at FROM albums"
+        sql = "SELECT id, year, genres, styles, formats, label, media_condition, added_at, shelf, price FROM albums"
         for row in self.db.stream(sql):
             yield FilterRow(*row[:2], *(_tuple(text) for text in row[2:5]), *row[5:])
 
     def use(self) -> Iterator[UseRow]:
         """Yield how every album is rated, and when it was played."""
-        sql = "SELECT id, coalesce(own_rating, rating), last_played_at, plays FROM albums"
+        sql = "SELECT id, coalesce(own_rating, rating), last_played_at, plays, value FROM albums"
         return (UseRow(*row) for row in self.db.stream(sql))
 
     def figures(self, ids: Iterable[int]) -> tuple[int | None, int | None, int]:
@@ -52,6 +53,9 @@ class FilterTable:
                 marks = ",".join("?" * len(NAMED[kind]))
                 parts.append(f"SELECT album_id FROM keys WHERE kind IN ({marks}) AND key = ?")
                 values.extend((*NAMED[kind], name_key(plain(storable(value)))))
+            elif kind == "shelf":
+                parts.append("SELECT id FROM albums WHERE shelf = ? COLLATE NOCASE AND shelf <> ''")
+                values.append(storable(value))
             elif kind == "year":
                 parts.append("SELECT id FROM albums WHERE year = ?")
                 values.append(int(value))

@@ -22,6 +22,9 @@ NOTHING = {
     "played": ("Never", "never"),
     "rating": ("No rating", "no-rating"),
     "label": ("No label", "no-label"),
+    "shelf": ("No shelf", "no-shelf"),
+    "price": ("No price", "no-price"),
+    "value": ("No value", "no-value"),
     "condition": ("No grade", "no-grade"),
 }
 _MONTHS = ("", "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -128,6 +131,9 @@ def _name(sort: str, token: Token) -> tuple[str, str]:
     names = {
         "artist": ("#", "num") if text == "#" else (text.upper(), text),
         "label": (text, f"letter-{ord(text[:1] or '#'):x}"),
+        "shelf": (text, f"letter-{ord(text[:1] or '#'):x}"),
+        "price": (f"{text}+", f"price-{text}"),
+        "value": (f"{text}+", f"value-{text}"),
         "year": (f"{text}s", text),
         "played": (text, text),
         "rating": (f"{text} stars", f"stars-{text}"),

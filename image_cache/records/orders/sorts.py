@@ -2,10 +2,22 @@
 
 from collections.abc import Iterable, Iterator
 
+from image_cache import money
 from image_cache.records.filters.sets import GRADES, grade_of
 
 _STARS = "nullif(coalesce(own_rating, rating), 0)"
-_LETTER = "CASE WHEN label = '' THEN NULL ELSE upper(substr(label, 1, 1)) END"
+
+
+def _letter(column: str) -> str:
+    return f"CASE WHEN {column} = '' THEN NULL ELSE upper(substr({column}, 1, 1)) END"
+
+
+def _band(column: str) -> str:
+    """Return the lower end of the band of prices, NULL for none."""
+    whens = " ".join(f"WHEN CAST({column} AS REAL) >= {low} THEN {low}" for low in reversed(money.BANDS))
+    return f"CASE WHEN {column} = '' THEN NULL {whens} END"
+
+
 # Order of the wall, the same turned round, and the token whose change begins a new group. What a record does not have stands last in
 # both. Ties always end in `id`, so that pages are deterministic.
 SORTS = {
@@ -35,7 +47,22 @@ SORTS = {
     "label": (
         "label = '', label COLLATE NOCASE, catno, id",
         "label = '', label COLLATE NOCASE DESC, catno, id",
-        _LETTER,
+        _letter("label"),
+    ),
+    "shelf": (
+        "shelf = '', shelf COLLATE NOCASE, artist_sort, title_sort, id",
+        "shelf = '', shelf COLLATE NOCASE DESC, artist_sort, title_sort, id",
+        _letter("shelf"),
+    ),
+    "price": (
+        "price = '', CAST(price AS REAL) DESC, artist_sort, title_sort, id",
+        "price = '', CAST(price AS REAL), artist_sort, title_sort, id",
+        _band("price"),
+    ),
+    "value": (
+        "value = '', CAST(value AS REAL) DESC, artist_sort, title_sort, id",
+        "value = '', CAST(value AS REAL), artist_sort, title_sort, id",
+        _band("value"),
     ),
     # The token is the condition as it is written; `by_grade` puts the records in order.
     "condition": ("artist_sort, title_sort, id", "artist_sort, title_sort, id", "media_condition"),

@@ -16,7 +16,9 @@ WRITE_S = 3.0  # and at most so long: other processes wait 5 s for the lock
 ROWS_A_LOOK = 100  # after so many it is seen whether another thread waits to write
 
 _INSERT_WORDS = "INSERT INTO words (rowid, names, facts, tracks, notes) VALUES (?, ?, ?, ?, ?)"
-_TEXTS = "id, source, source_id, title, artist, year, genres, styles, formats, label, catno, barcode, tracks, notes, own_notes"
+_TEXTS = (
+    "id, source, source_id, title, artist, year, genres, styles, formats, label, catno, barcode, tracks, notes, own_notes, shelf"
+)
 
 
 class SearchIndexTable:
@@ -37,6 +39,12 @@ class SearchIndexTable:
         if conn.execute("SELECT 1 FROM albums WHERE id > ? AND id < ? LIMIT 1", (upto, album_id)).fetchone() is None:
             self._add(conn, self._albums(conn, "id = ?", (album_id,)))
             conn.execute("UPDATE search_index SET rules = ?, upto = ?", (RULES, album_id))
+
+    def put_back(self, conn: Connection, album_id: int) -> None:
+        """Add a record whose id is older than the last one in the index; a later one is added with the others."""
+        upto = self._upto(conn)
+        if upto is not None and album_id <= upto:
+            self._add(conn, self._albums(conn, "id = ?", (album_id,)))
 
     def remove(self, conn: Connection, album_ids: Sequence[int]) -> None:
         """Remove records, before they are deleted."""

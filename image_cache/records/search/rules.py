@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from image_cache.models import Album
 from image_cache.text import ARTICLES, fold
 
-RULES = 1
+RULES = 2
 MAX_KEY_CHARS = 60
 MAX_LATER_WORDS = 8  # of an artist from which a key begins
 JOINS = frozenset(("and", "&", "+", "feat", "feat.", "featuring", "ft", "ft.", "with", "vs", "vs.", "und", "et", "y"))
@@ -178,4 +178,4 @@ def _facts(album: Album) -> Sequence[str]:
         found.append(year_words(album.year))
     found += [indexed((*album.genres, *album.styles))]
     found += [inches(plain(form)) for form in album.formats]
-    return [part for part in (*found, album.barcode, _release(album)) if part]
+    return [part for part in (*found, album.barcode, _release(album), indexed((album.shelf,))) if part]

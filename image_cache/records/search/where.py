@@ -46,6 +46,7 @@ def _fields(album: Album) -> Iterator[tuple[HitPlace, str]]:
     for field, values in (("Genre", album.genres), ("Style", album.styles), ("Format", album.formats)):
         yield from ((HitPlace(field, value), inches(plain(value))) for value in values)
     yield HitPlace("Barcode", album.barcode), album.barcode
+    yield HitPlace("Shelf", album.shelf), album.shelf
     yield from ((HitPlace(TRACK, track.title), track.title) for track in album.tracks)
     for notes in (album.own_notes, album.notes):
         yield from ((HitPlace(NOTES, cut(line, MAX_CHARS)), line) for line in notes.splitlines())

@@ -23,7 +23,7 @@ MAX_BANDS = 1500  # of a ribbon: more are narrower than a pixel
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class Portion:
     """One row of a chart: a value ("" where it is unknown), how many records have it, and the ids of some of them."""
 
     value: str
@@ -42,10 +42,10 @@ class Statistics:
     mean_year: int | None
     oldest: int | None
     newest: int | None
-    genres: tuple[Share, ...]
-    decades: tuple[Share, ...]
-    labels: tuple[Share, ...]
-    formats: tuple[Share, ...]
+    genres: tuple[Portion, ...]
+    decades: tuple[Portion, ...]
+    labels: tuple[Portion, ...]
+    formats: tuple[Portion, ...]
     growth: tuple[tuple[int, int], ...]
     hours: dict[tuple[int, int], int]
     years: tuple[tuple[int, int], ...]
@@ -157,7 +157,7 @@ class StatisticsReader:
             mean_year=None if totals["mean"] is None else round(totals["mean"]),
             oldest=totals["oldest"],
             newest=totals["newest"],
-            genres=(*genres, *([Share("", unknown)] if unknown else [])),
+            genres=(*genres, *([Portion("", unknown)] if unknown else [])),
             decades=tuple(map(_share, table.by_decade())),
             labels=tuple(map(_share, table.by_label(LABELS))),
             formats=tuple(map(_share, table.by_facet("format", ROWS))),
@@ -169,8 +169,8 @@ class StatisticsReader:
         )
 
 
-def _share(row: Row) -> Share:
+def _share(row: Row) -> Portion:
     """Return a row with its ids, without the last one, which may have been cut."""
     ids = str(row[2]).split(",")
     whole = ids if len(ids) == row[1] and len(str(row[2])) < IDS_CHARS else ids[:-1]
-    return Share("" if row[0] is None else str(row[0]), int(row[1]), tuple(map(int, whole)))
+    return Portion("" if row[0] is None else str(row[0]), int(row[1]), tuple(map(int, whole)))

@@ -8,6 +8,7 @@ from werkzeug.exceptions import BadRequest
 from image_cache.errors import UnknownFile
 from image_cache.files.paths import DIGEST
 from image_cache.web.access import Role, declare_access
+from image_cache.web.actions import log_action, log_limits
 from image_cache.web.context import services
 from image_cache.web.files.view_models import as_json, file_stats
 from image_cache.web.rate_limits import limiter
@@ -46,6 +47,7 @@ def one(digest: str) -> Response:
 def remove(digest: str) -> Response:
     """Remove one file and its partial download."""
     services().files.remove(digest)
+    log_action("deletions", "removed 1 file")
     return jsonify(success=True)
 
 
@@ -77,6 +79,7 @@ def change_bounds() -> Response:
     body = read_body({"max_size_mb", "ttl_hours"})
     values = {name: _number(value, name) for name, value in body.items()}
     evicted = services().files.change_limits(**values)
+    log_limits("Files", {name: f"{value:g}" for name, value in values.items()})
     return jsonify(success=True, evicted=evicted)
 
 
@@ -84,7 +87,9 @@ def change_bounds() -> Response:
 def clear() -> Response:
     """Remove all files; fetches under way continue."""
     read_body(())
-    return jsonify(success=True, cleared=services().files.clear())
+    cleared = services().files.clear()
+    log_action("limits", "cleared the file cache")
+    return jsonify(success=True, cleared=cleared)
 
 
 @file_api.post("/cache/invalidate")

@@ -12,6 +12,7 @@ from image_cache.errors import CacheError, ConfigError, DecoderFailed, FileRejec
 from image_cache.files.paths import DIGEST
 from image_cache.imaging.volume import Preview
 from image_cache.web.access import Role, declare_access
+from image_cache.web.actions import log_action, log_limits
 from image_cache.web.context import may_operate, services
 from image_cache.web.files.view_models import file_row, file_stats
 from image_cache.web.rate_limits import limiter
@@ -53,6 +54,7 @@ def change_bounds() -> AnyResponse:
     try:
         values = {name: float(text) for name, text in given.items() if text}
         services().files.change_limits(**values)
+        log_limits("Files", {name: f"{value:g}" for name, value in values.items()})
     except ValueError:
         return _page(400, **given, bounds_error="Enter a number, for example 500.")
     except ConfigError as error:
@@ -64,6 +66,7 @@ def change_bounds() -> AnyResponse:
 def cleanup() -> AnyResponse:
     """Remove the expired files that could be fetched again."""
     services().files.remove_expired()
+    log_action("limits", "removed expired files")
     return redirect("/files", 303)
 
 
@@ -76,6 +79,7 @@ def clear_page() -> str:
 @files.post("/clear")
 def clear() -> AnyResponse:
     services().files.clear()
+    log_action("limits", "cleared the file cache")
     return redirect("/files", 303)
 
 

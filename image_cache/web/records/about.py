@@ -1,4 +1,4 @@
-"""Head of the page of an artist or a label: the wall of that name, with a few figures and links."""
+"""Head of the page of an artist, a label or a shelf: the wall of that name, with a few figures and links."""
 
 from dataclasses import dataclass
 from urllib.parse import urlencode
@@ -21,7 +21,7 @@ class AboutLink:
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What the wall of one artist or label says at its top. `years` is 1955 to 1972, "" if none is known."""
+    """What the wall of one artist, label or shelf says at its top. `years` is 1955 to 1972, "" if none is known."""
 
     name: str
     years: str
@@ -31,9 +31,9 @@ class About:
 
 
 def about(query: AlbumQuery, facets: Facets) -> About | None:
-    """Return the head of the wall of an artist or a label; None for any other wall."""
+    """Return the head of the wall of an artist, a label or a shelf; None for any other wall."""
     names = dict(query.filters)
-    kind = next((kind for kind in ("artist", "label") if kind in names), None)
+    kind = next((kind for kind in ("artist", "label", "shelf") if kind in names), None)
     if kind is None:
         return None
     first, last, plays = services().library.figures(query)

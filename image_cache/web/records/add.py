@@ -42,10 +42,10 @@ def look_up() -> AnyResponse:
     text, is_sure = request.form.get("q", ""), True
     try:
         if file is not None and file.filename:
-            text, is_sure = _read_photo(file.stream)
+            text, is_sure = read_photo(file.stream)
         task_id = services().lookup.start(text, is_sure=is_sure)
     except (FieldRejected, ImageRejected) as error:
-        return _page(wrong=_sentence(error.reason), typed=text, status=400)
+        return _page(wrong=sentence(error.reason), typed=text, status=400)
     except (DecoderFailed, DecoderBusy) as error:
         return _page(wrong=f"Could not read the photo: {error}. Type the number below the bars.", status=422)
     finally:
@@ -82,10 +82,15 @@ def choose(task_id: int) -> AnyResponse:
     record = services().library.album(album_id)
     if is_new and record is not None and record.picture:
         services().covers.register([record.picture])
-    return redirect(url_for("pages.album", album_id=album_id, done="added" if is_new else ""), 303)
+    return redirect(url_for("pages.album", album_id=album_id, done=added(album_id) if is_new else ""), 303)
 
 
-def _read_photo(stream: object) -> tuple[str, bool]:
+def added(album_id: int) -> str:
+    """Return what the page of a new record is to say: that it was added, or was wanted as well."""
+    return "bought" if services().library.wants.table.of_album(album_id) else "added"
+
+
+def read_photo(stream: object) -> tuple[str, bool]:
     """Return the digits of a photographed barcode. Raises `ImageRejected` with what to do."""
     if isinstance(stream, UploadBuffer) and (stream.is_too_large or stream.has_failed):
         raise ImageRejected(f"The photo must have at most {PHOTO_BYTES // 1_000_000} MB.")
@@ -102,6 +107,7 @@ def _page(*, wrong: str = "", typed: str = "", status: int = 200) -> AnyResponse
     return answer
 
 
-def _sentence(reason: str) -> str:
+def sentence(reason: str) -> str:
+    """Return a reason as a sentence."""
     text = f"{reason[:1].upper()}{reason[1:]}"
     return text if text.endswith((".", "!", "?")) else f"{text}."

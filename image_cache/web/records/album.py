@@ -2,12 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypedDict
 from urllib.parse import urlencode
 
 from flask import request, url_for
 from markupsafe import Markup
-from werkzeug.exceptions import BadRequest
 
 from image_cache.models import Album, Cover
 from image_cache.web import svg as drawing
@@ -15,7 +13,6 @@ from image_cache.web import svg as drawing
 MAX_CHROMA = 40  # hundredths; no sRGB colour has more than .33 in OKLCH
 HUE_STEP = 5
 CHROMA_STEP = 2
-MAX_GENRE_CHARS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,37 +44,6 @@ def facts(album: Album) -> list[tuple[str, str]]:
 def wall_path(kind: str, value: str) -> str:
     """Return the path of the wall with one filter, "" for what is none."""
     return f"/?{urlencode({kind: value})}" if kind and value else ""
-
-
-class RandomFilter(TypedDict, total=False):
-    """What a random pick is limited to."""
-
-    genre: str
-    decade: int
-
-
-def parse_random_filter(args: Mapping[str, str]) -> RandomFilter:
-    """Parse the query string of a random pick: `genre`, and `decade` like 1970. Raises `BadRequest` for an invalid decade."""
-    found = RandomFilter()
-    if genre := args.get("genre", "")[:MAX_GENRE_CHARS]:
-        found["genre"] = genre
-    if decade := args.get("decade", ""):
-        if not (decade.isascii() and decade.isdigit() and len(decade) == 4):
-            raise BadRequest("The decade must be a year such as 1970.")
-        found["decade"] = int(decade) // 10 * 10
-    return found
-
-
-def reason_sentence(random_filter: RandomFilter, reason: str) -> str:
-    """Return why a record was picked, as a sentence: "Jazz, never played."."""
-    decade = f"{random_filter['decade']}s" if "decade" in random_filter else ""
-    limits = " of the ".join(filter(None, (random_filter.get("genre", ""), decade)))
-    text = f"{limits}, {reason}" if limits else reason
-    return f"{text[:1].upper()}{text[1:]}."
-
-
-def spin_path(random_filter: RandomFilter) -> str:
-    return "/random" + (f"?{urlencode(random_filter)}" if random_filter else "")
 
 
 def spines(shelf: Sequence[Album], covers: Mapping[str | None, Cover], own: Album) -> list[Spine]:

@@ -11,6 +11,7 @@ from image_cache.records.editing.own_values import FIELDS, text_of
 from image_cache.web.access import Role, declare_access
 from image_cache.web.context import account, services
 from image_cache.web.rate_limits import limiter
+from image_cache.web.records.add import added
 from image_cache.web.records.album import record_page
 from image_cache.web.records.views import get_record_or_404
 from image_cache.web.responses import page_response
@@ -19,12 +20,28 @@ from image_cache.web.template_helpers import know_covers
 editing = declare_access(read=Role.OWNER, change=Role.OWNER, login=record_page)(Blueprint("editing", __name__))
 
 SOURCE_NAMES = {"discogs": "Discogs", "music": "the music folder", "demo": "the demo", "table": "the table"}
-NARROW = ("label", "catno", "year", "formats", "genres", "styles", "barcode", "media_condition", "sleeve_condition")
+NARROW = (
+    "label",
+    "catno",
+    "year",
+    "formats",
+    "genres",
+    "styles",
+    "barcode",
+    "media_condition",
+    "sleeve_condition",
+    "shelf",
+    "price",
+    "bought",
+)
 MAX_TYPED_CHARS = 20_000  # of a rejected text that are shown again
 HINTS = {
     "formats": "Several with a semicolon between them.",
     "genres": "Several with a semicolon between them.",
     "styles": "Several with a semicolon between them.",
+    "shelf": "Where it stands, such as Kallax 3.",
+    "price": "Such as 12.50 GBP.",
+    "bought": "Such as 2024-05-31, or only 2024.",
     "tracks": "One a line: A1 | Title | 3:45. The sides follow from the positions.",
 }
 
@@ -44,7 +61,7 @@ def add() -> AnyResponse:
     outcome = services().editor.add(_typed(), _who())
     if not outcome.is_saved:
         return _form_page(None, _typed(), outcome)
-    return redirect(url_for("pages.album", album_id=outcome.album_id, done="added"), 303)
+    return redirect(url_for("pages.album", album_id=outcome.album_id, done=added(outcome.album_id)), 303)
 
 
 @editing.get("/album/<int:album_id>/edit")
@@ -109,11 +126,13 @@ def _form_page(record: Album | None, typed: Mapping[str, str], outcome: EditOutc
         "fields": [(name, FIELDS[name]) for name in names],
         "narrow": NARROW,
         "hints": HINTS,
+        "members_only": () if services().settings.PUBLIC_NOTES else ("price", "bought"),
         "typed": typed,
         "was": was,
         "own": editor.own(record) if record else {},
         "source": SOURCE_NAMES.get(record.source, record.source) if record else "",
         "changes": editor.changes(record.id) if record else (),
+        "merges": services().library.batches.merger.merges(record.id) if record else (),
         "labels": FIELDS,
         "wrong": wrong,
         "clashes": clashes,

@@ -6,13 +6,15 @@ from urllib.parse import urlencode
 
 from werkzeug.exceptions import BadRequest
 
+from image_cache import money
 from image_cache.models import Album, AlbumQuery
 from image_cache.records.filters.narrowing import Facets
-from image_cache.records.filters.sets import GRADES, NO_GRADE, PLAYED, UNRATED
+from image_cache.records.filters.sets import GRADES, NO_GRADE, NO_PRICE, PLAYED, UNRATED
 from image_cache.records.search.rules import inches, name_key, plain
+from image_cache.web.privacy import is_hidden
 
 MAX_CHARS = 200
-FILTERS = ("artist", "label", "style", "year", "stars", "condition", "played", "added")
+FILTERS = ("artist", "label", "style", "year", "stars", "condition", "shelf", "price", "value", "played", "added")
 ALL_FILTERS = ("genre", "decade", "format", *FILTERS, "source")
 NAMES = {
     "genre": "Genre",
@@ -22,6 +24,9 @@ NAMES = {
     "format": "Format",
     "stars": "Rating",
     "condition": "Condition",
+    "shelf": "Shelf",
+    "price": "Price paid",
+    "value": "Value",
     "played": "Played",
     "added": "Added",
 }
@@ -31,6 +36,8 @@ PLAYED_WORDS = {
     "year": "played in the last year",
     "longer": "not played for a year",
 }
+PRICES = ("price", "value")
+LOG_IN_FOR_PRICES = "Log in to sort or filter by price or value."
 SOURCES = {"music": "music folders", "discogs": "Discogs", "table": "tables", "demo": "the demo"}
 # What an order says of itself, and turned round. The order by colour has no other end.
 DIRECTIONS = {
@@ -43,6 +50,9 @@ DIRECTIONS = {
     "played": ("latest first", "longest ago first"),
     "rating": ("best first", "lowest first"),
     "condition": ("best first", "worst first"),
+    "shelf": ("A to Z", "Z to A"),
+    "price": ("dearest first", "cheapest first"),
+    "value": ("dearest first", "cheapest first"),
 }
 
 
@@ -67,6 +77,10 @@ def read_filters(args: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
             raise BadRequest(f"A rating is 1 to 5, or 0 for none, not “{value[:40]}”.")
         if kind == "condition" and value not in (*GRADES, NO_GRADE):
             raise BadRequest(f"“{value[:40]}” is not a grade. Grades are {', '.join(GRADES)}, or {NO_GRADE}.")
+        if is_hidden(kind):
+            raise BadRequest(LOG_IN_FOR_PRICES)
+        if kind in PRICES and value not in (*map(str, money.BANDS), NO_PRICE):
+            raise BadRequest(f"“{value[:40]}” is not one of {', '.join(map(str, money.BANDS))}, {NO_PRICE}.")
         if kind == "played" and value not in PLAYED:
             raise BadRequest(f"“{value[:40]}” is not one of {', '.join(PLAYED)}.")
     return found
@@ -85,9 +99,21 @@ def in_words(kind: str, value: str) -> str:
         return "not rated" if value == UNRATED else f"{value} {'star' if value == '1' else 'stars'}"
     if kind == "condition" and value == NO_GRADE:
         return "no grade"
+    if kind == "price":
+        return _band_words(value)
+    if kind == "value":
+        return "no value" if value == NO_PRICE else f"worth {_band_words(value)}"
     if kind == "source":
         return f"records from {SOURCES.get(value, value)}"
     return {"decade": f"{value}s", "played": PLAYED_WORDS.get(value, value), "added": f"added in {value}"}.get(kind, value)
+
+
+def _band_words(value: str) -> str:
+    """Return a band of prices in words: under 5, 10 to 20, 500 or more."""
+    if value == NO_PRICE:
+        return "no price"
+    above = next((high for high in money.BANDS if high > int(value)), None)
+    return f"under {above}" if value == "0" else f"{value} or more" if above is None else f"{value} to {above}"
 
 
 def choices(query: AlbumQuery, facets: Facets) -> list[FilterChoice]:
@@ -101,6 +127,8 @@ def choices(query: AlbumQuery, facets: Facets) -> list[FilterChoice]:
     }
     result = []
     for kind, name in NAMES.items():
+        if is_hidden(kind) or (kind in PRICES and [option for option, _ in counted.get(kind, ())] in ([], [NO_PRICE])):
+            continue
         value, counts = chosen.get(kind, ""), list(counted.get(kind, ()))
         if value and value not in dict(counts):
             counts.insert(0, (value, 0))

@@ -13,7 +13,8 @@ from image_cache.records.editing.own_values import HAND
 from image_cache.records.removal import GoneRecords, RecordDependents, Removed
 from image_cache.units import counted
 from image_cache.web.access import Role, declare_access, this_page
-from image_cache.web.context import flash, services
+from image_cache.web.actions import log_action
+from image_cache.web.context import account, flash, services
 from image_cache.web.rate_limits import limiter
 from image_cache.web.records.views import get_record_or_404
 from image_cache.web.template_helpers import know_covers, records
@@ -53,19 +54,25 @@ def ask(album_id: int) -> AnyResponse:
     cover = services().pages.cover(album)
     know_covers({album.picture: cover})
     goes = [f"{part[:1].upper()}{part[1:]}" for part in _parts(own, album)]
-    return _page(render_template("records/remove_one.html", album=album, cover=cover, goes=goes, back=_back(album)))
+    may_hide = album.source != HAND
+    return _page(
+        render_template("records/remove_one.html", album=album, cover=cover, goes=goes, back=_back(album), may_hide=may_hide)
+    )
 
 
 @removing.post("/album/<int:album_id>/remove")
 @limiter.limit("60 per minute")
 def remove(album_id: int) -> AnyResponse:
-    """Remove a record, then back to the wall."""
+    """Remove a record, with the form field hide for good; the answer has the undo."""
     get_record_or_404(album_id)
-    removed = services().removal.remove([album_id])
-    if not removed:  # removed by another request meanwhile
+    own, library = account(), services().library
+    if request.form.get("hide") == "1":
+        library.hidden.hide([album_id], services().covers.clock())
+    done = library.batches.remove([album_id], own.id if own else None)
+    if not done.changed:  # removed by another request meanwhile
         raise NotFound(f"Record {album_id} does not exist. It may have been removed.")
-    flash(removal_message(removed))
-    return redirect(url_for("pages.grid", done="removed"), 303)
+    log_action("records", "removed 1 record")
+    return redirect(url_for("undoing.batch_page", batch_id=done.id), 303)
 
 
 @removing.get("/import/discogs/gone")
@@ -121,8 +128,11 @@ def _ask_gone(source: str) -> AnyResponse:
 
 def _remove_gone(source: str) -> AnyResponse:
     """Remove what the page has shown and what is still gone; with `keep` nothing that has dependents."""
-    removed = services().removal.remove_gone(_gone_records(source, request.form))
-    flash(removal_message(removed, source))
+    own = account()
+    removed = services().library.batches.remove_gone(_gone_records(source, request.form), own.id if own else None)
+    log_action("records", f"removed {records(len(removed))}", f"no longer at {source}")
+    undo = " You can put them back for 30 days: More, Changes and undo." if removed else ""
+    flash(removal_message(removed, source) + undo)
     return redirect(f"/import/{source}?done=removed", 303)
 
 

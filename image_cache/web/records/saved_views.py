@@ -1,9 +1,6 @@
 """Saved views of the wall: the form that names one, saving it, removing it."""
 
-from urllib.parse import parse_qsl
-
 from flask import Blueprint, redirect, render_template, request
-from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -17,7 +14,7 @@ from image_cache.web.responses import page_response
 
 saved_views = declare_access(read=Role.MEMBER, change=Role.MEMBER, login="/")(Blueprint("saved_views", __name__))
 
-MAX_TYPED_CHARS = 2000
+MAX_TYPED_CHARS = wall.MAX_QUERY_CHARS
 
 
 @saved_views.get("/views/new")
@@ -30,11 +27,11 @@ def name_view() -> AnyResponse:
 @limiter.limit("60 per minute")
 def save() -> AnyResponse:
     """Save a view (form fields name, address, own) and show it."""
-    address = _wall_of(request.form.get("address", ""))
+    address = wall.wall_of(request.form.get("address", ""))
     found = account()
     account_id = found.id if found is not None and request.form.get("own") == "1" else None
     try:
-        services().library.views.save(request.form.get("name", ""), _query_of(address), account_id, services().covers.clock())
+        services().library.views.save(request.form.get("name", ""), address.query_string, account_id, services().covers.clock())
     except FieldRejected as error:
         answer = _form(address, wrong=error.reason, typed=request.form.get("name", "")[:MAX_TYPED_CHARS])
         answer.status_code = 400
@@ -58,18 +55,9 @@ def _form(address: wall.WallAddress, *, wrong: str = "", typed: str = "") -> Any
     values = {
         "wall": address,
         "words": [*filters, f"by {sorts[address.query.sort].lower()}" if address.query.sort in sorts else ""],
-        "address": _query_of(address),
+        "address": address.query_string,
         "wrong": wrong,
         "typed": typed or ", ".join(filters)[:60],
         "has_account": account() is not None,
     }
     return page_response(render_template("records/view.html", **values))
-
-
-def _wall_of(query: str) -> wall.WallAddress:
-    """Return the wall of the query of an address, checked as that of a page is."""
-    return wall.read_wall(MultiDict(parse_qsl(query[:MAX_TYPED_CHARS])), None)
-
-
-def _query_of(address: wall.WallAddress) -> str:
-    return address.url(page=1).partition("?")[2]

@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Sequence
+from urllib.parse import urlencode
 
 from flask import Blueprint, Response, abort, redirect, render_template, request, url_for
 from werkzeug.exceptions import NotFound
@@ -30,7 +31,10 @@ from image_cache.web.records import wall
 from image_cache.web.records.about import about
 from image_cache.web.records.filters import choices, named_walls
 from image_cache.web.records.first_run import readiness_checks
+from image_cache.web.records.moods import keep_mood, mood_query, read_mood, reason_sentence, spin_path
 from image_cache.web.records.page_tags import revalidated
+from image_cache.web.records.select_page import select_page
+from image_cache.web.records.wants import shown_wants
 from image_cache.web.responses import FOREVER, page_response
 from image_cache.web.template_helpers import know_covers
 
@@ -39,6 +43,7 @@ pages = declare_access(read=Role.VISITOR)(Blueprint("pages", __name__))
 CHOICE_S = 365 * 86400  # how long a browser remembers the chosen density
 NEIGHBOURS = 20  # spines on each side of a record
 NEAR_IN_COLOUR = 6
+WANTS_SHOWN = 6  # of a search
 NEARBY = 7  # covers of an empty search: one row on a desktop
 TINT = re.compile(r"([0-9]{3})-([0-9]{2})")
 
@@ -48,6 +53,8 @@ TINT = re.compile(r"([0-9]{3})-([0-9]{2})")
 def grid() -> AnyResponse:
     """Show a page of the wall; the result of a search if there is something to search for."""
     address = wall.read_wall(request.args, request.cookies.get("density"))
+    if "select" in request.args and is_member():
+        return select_page(address, _wall_page(address))
     if address.query.text:
         return _search_results(address)
     shown = _wall_page(address)
@@ -75,7 +82,7 @@ def sort() -> AnyResponse:
         render_template(
             "records/sort.html",
             wall=address,
-            sorts=wall.SORTS | wall.MORE_SORTS,
+            sorts=wall.SORTS | wall.more_sorts(),
             densities=wall.DENSITIES,
             choices=choices(address.query, facets),
             views=_views(services().library.views.views()),
@@ -95,7 +102,7 @@ def show_record(record: Album, **other: object) -> AnyResponse:
     """Return the page of a record. `other` goes to the template, such as a rejected text."""
     shown = services().pages.record(record, each=NEIGHBOURS, near=NEAR_IN_COLOUR)
     shelf, index, cover = shown.shelf, shown.index, shown.covers[record.picture]
-    random_filter = album_view.parse_random_filter(request.args)
+    mood = read_mood(request.args)
     is_picked = "spun" in request.args
     images = services().record_images.of(record.id)
     looks = services().covers.for_page([one.address for one in images]) if images else {}
@@ -114,11 +121,12 @@ def show_record(record: Album, **other: object) -> AnyResponse:
         "next": shelf[index + 1] if index + 1 < len(shelf) else None,
         "near": wall.tiles(shown.near, shown.covers, eager=0),
         "spun": is_picked,
-        "why": album_view.reason_sentence(random_filter, shown.reason) if is_picked else "",
-        "spin_again": album_view.spin_path(random_filter),
+        "why": reason_sentence(mood, shown.reason) if is_picked else "",
+        "spin_again": spin_path(mood),
         "is_writing": "notes" in request.args and is_member(),
         "notes_are_public": services().settings.PUBLIC_NOTES,
         "done": request.args.get("done", ""),
+        "crates": services().crates.of_record(record.id) if is_member() else (),
         "details_coming": shown.has_details_queued,
     }
     return page_response(render_template("records/album_detail.html", **values | other))
@@ -145,13 +153,15 @@ def unplayed(album_id: int) -> AnyResponse:
 @pages.get("/random")
 @limiter.limit("120 per minute")
 def spin() -> AnyResponse:
-    """Pick a record, of a genre or a decade if the URL has one, and redirect to it; to the wall if there is none."""
-    random_filter = album_view.parse_random_filter(request.args)
-    picked = services().library.random(**random_filter)
-    target = (
-        url_for("pages.album", album_id=picked.id, spun=1, **random_filter) if picked else url_for("pages.grid", **random_filter)
-    )
+    """Pick a record, of the mood of the URL if it has one, and redirect to it; if there is none, to where another mood is chosen."""
+    mood = read_mood(request.args)
+    picked = services().library.spin(mood)
+    if picked is not None:
+        target = f"/album/{picked.id}?{urlencode({'spun': '1'} | mood_query(mood))}"
+    else:
+        target = f"/spin?{urlencode(mood_query(mood))}" if services().library.count() else "/"
     answer = redirect(target, 302)
+    keep_mood(answer, mood)
     answer.headers["Cache-Control"] = "no-store"
     return answer
 
@@ -203,7 +213,7 @@ def _wall_values(address: wall.WallAddress, shown: WallPage) -> dict[str, object
         "page_size": shown.page_size,
         "first": (page.page - 1) * shown.page_size + 1,
         "last": (page.page - 1) * shown.page_size + len(page.albums),
-        "sorts": wall.SORTS if address.query.sort in wall.SORTS else wall.SORTS | wall.MORE_SORTS,
+        "sorts": wall.SORTS | {name: words for name, words in wall.MORE_SORTS.items() if name == address.query.sort},
         "views": _views(shown.views) if shown.views else (),
         "may_save": is_member(),
         "about": about(address.query, facets) if address.query.filters else None,
@@ -259,12 +269,14 @@ def _search_results(address: wall.WallAddress) -> AnyResponse:
     words, question = text.split(), read_question(text)
     values = _wall_values(address, shown) | {"words": words, "took_ms": max(1, round(took_ms))}
     if not page.total:
+        values["wants"] = shown_wants(services().library.wants.search(address.query.text, WANTS_SHOWN))
         albums, covers = services().pages.nearby(address.query.text, NEARBY)
         know_covers(covers)
         return page_response(
             render_template("records/nothing_found.html", **values, nearby=wall.tiles(albums, covers), every=shown.count)
         )
     tracks = in_tracks(page.albums, words)
+    values["wants"] = shown_wants(services().library.wants.search(text, WANTS_SHOWN)) if page.page == 1 else []
     named = named_walls(text, page.albums, shown.facets) if page.page == 1 else []
     listed = {hit.album.id for hit in tracks}
     sleeves = {tile.album.id: tile for tile in wall.tiles(page.albums, shown.covers, page.heads)}

@@ -3,7 +3,7 @@
 import string
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 from markupsafe import Markup, escape
 from werkzeug.datastructures import MultiDict
@@ -14,17 +14,40 @@ from image_cache.records.orders.colours import BANDS
 from image_cache.records.shelf import MATCH
 from image_cache.units import whole_number
 from image_cache.web import svg as drawing
-from image_cache.web.privacy import may_read_notes, public_source
-from image_cache.web.records.filters import DIRECTIONS, FilterChoice, filters_of, in_words, read_filters
+from image_cache.web.context import services
+from image_cache.web.privacy import is_hidden, may_read_notes, public_source
+from image_cache.web.records.filters import (
+    DIRECTIONS,
+    LOG_IN_FOR_PRICES,
+    FilterChoice,
+    filters_of,
+    in_words,
+    read_filters,
+)
 from image_cache.web.template_helpers import srcset_pattern
 
 SORTS = {"artist": "Artist", "title": "Title", "year": "Year", "added": "Added", "plays": "Plays", "colour": "Colour"}
-MORE_SORTS = {"played": "Last played", "rating": "Rating", "label": "Label", "condition": "Condition"}  # on the page Sort
+MORE_SORTS = {
+    "played": "Last played",
+    "rating": "Rating",
+    "label": "Label",
+    "condition": "Condition",
+    "shelf": "Shelf",
+    "price": "Price paid",
+    "value": "Value",
+}  # on the page Sort
 DENSITIES = {"s": "Small covers", "m": "Medium covers", "l": "Large covers"}
 LETTERS = ("#", *string.ascii_uppercase)
 MAX_BLINKING = 3  # covers at a time: as many as downloads run
+MAX_QUERY_CHARS = 2000  # of an address that a form carries
 MAX_TEXT_CHARS = 200  # of a search that are used
 MESSAGES = {"waiting": "cover loading", "working": "cover loading", "ready": ""}  # by the state of the cover
+
+
+def more_sorts() -> dict[str, str]:
+    """Return the orders of the page Sort that this viewer may use, and that this collection has something for."""
+    has_values = services().settings.DISCOGS_VALUES
+    return {name: words for name, words in MORE_SORTS.items() if not is_hidden(name) and (has_values or name != "value")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +79,11 @@ class WallAddress:
         } | changes
         query = {name: value for name, value in values.items() if value not in (None, "") and (name, value) not in _PLAIN}
         return self.path + (f"?{urlencode(query)}" if query else "")
+
+    @property
+    def query_string(self) -> str:
+        """The query of its URL, without the page."""
+        return self.url(page=1).partition("?")[2]
 
     def bare_url(self) -> str:
         """Return the URL of this wall without its filters."""
@@ -100,6 +128,8 @@ def read_wall(args: MultiDict[str, str], density: str | None, path: str = "/") -
     sort = args.get("sort") or (MATCH if words else "artist")
     if sort not in SORTS and sort not in MORE_SORTS and not (sort == MATCH and words):
         raise BadRequest(f"Cannot sort by “{sort[:40]}”. Choose one of {', '.join((*SORTS, *MORE_SORTS))}.")
+    if is_hidden(sort):
+        raise BadRequest(LOG_IN_FOR_PRICES)
     decade = args.get("decade") or None
     if decade is not None and not (decade.isascii() and decade.isdigit() and len(decade) == 4):
         raise BadRequest(f"“{decade[:40]}” is not a decade. Use a year such as 1970.")
@@ -120,6 +150,11 @@ def read_wall(args: MultiDict[str, str], density: str | None, path: str = "/") -
         is_reversed=args.get("back") == "1" and sort in DIRECTIONS,
     )
     return WallAddress(query, page, chosen if chosen in DENSITIES else "m", path)
+
+
+def wall_of(query: str) -> WallAddress:
+    """Return the wall of the query of an address, checked as that of a page is."""
+    return read_wall(MultiDict(parse_qsl(query[:MAX_QUERY_CHARS])), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +208,14 @@ class Tile:
             "</span></a></li>",
         )
         return Markup("".join(parts))  # noqa: S704  every text in them is escaped
+
+    def option(self, sizes: str, clear: str, *, is_selected: bool) -> Markup:
+        """Return the list item with a box over it that selects the record."""
+        box = (
+            f'<label class="choice"><input type="checkbox" form="selection" name="id" value="{self.album.id}"'
+            f' aria-labelledby="r{self.album.id}"{" checked" if is_selected else ""}><span aria-hidden="true"></span></label></li>'
+        )
+        return Markup(str(self.item(sizes, clear)).removesuffix("</li>") + box)  # noqa: S704  numbers only are added
 
 
 def tiles(

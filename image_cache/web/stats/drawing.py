@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
 
-from image_cache.records.statistics.statistics import Share
+from image_cache.records.statistics.statistics import Portion
 from image_cache.sleeves.draw import PALETTES
 from image_cache.web.svg import is_hex
 
@@ -13,12 +13,12 @@ MOST_SPINES = 72
 LEAST_WIDTH = 44  # spines that the longest row is wide at least, so that a small collection has no fat ones
 
 
-def spines_each(rows: Sequence[Share]) -> int:
+def spines_each(rows: Sequence[Portion]) -> int:
     """Return how many records one spine stands for."""
     return max(1, -(-max((row.count for row in rows), default=0) // MOST_SPINES))
 
 
-def spine_row(row: Share, each: int, longest: int, colours: Mapping[int, str]) -> Markup:
+def spine_row(row: Portion, each: int, longest: int, colours: Mapping[int, str]) -> Markup:
     """Draw a row as spines in the colours of its covers; `longest` is the count of the longest row."""
     count = max(1, -(-row.count // each))
     ids = row.ids or (0,)

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
-from image_cache.records.statistics.statistics import Share, Statistics, YearReview
+from image_cache.records.statistics.statistics import Portion, Statistics, YearReview
 from image_cache.web.access import Role, declare_access
 from image_cache.web.admin import charts
 from image_cache.web.context import services
@@ -133,7 +133,7 @@ def _tiles(ids: tuple[int, ...]) -> list[wall.Tile]:
     return wall.tiles(albums, covers, eager=0)
 
 
-def _group(title: str, name: str, rows: tuple[Share, ...], colours: dict[int, str]) -> dict[str, object]:
+def _group(title: str, name: str, rows: tuple[Portion, ...], colours: dict[int, str]) -> dict[str, object]:
     from image_cache.web.stats import drawing
 
     each, longest = drawing.spines_each(rows), max((row.count for row in rows), default=0)

@@ -5,19 +5,29 @@ from typing import Any
 from flask import Blueprint, Response, jsonify, request
 from werkzeug.exceptions import BadRequest
 
-from image_cache.errors import FieldRejected
+from image_cache.accounts.tokens import MANAGE, READ, UPLOAD
+from image_cache.errors import FieldRejected, NotVisible
 from image_cache.models import Stream, StreamImage
-from image_cache.units import whole_number
-from image_cache.visibility import may_edit
+from image_cache.streams.validation import checked_image_id
+from image_cache.units import counted, whole_number
+from image_cache.visibility import may_edit, may_own
 from image_cache.web.access import Role, declare_access
+from image_cache.web.actions import log_action
 from image_cache.web.context import services
 from image_cache.web.rate_limits import limiter
-from image_cache.web.request_body import larger_body, read_body
+from image_cache.web.request_body import larger_body, read_body, read_texts
 from image_cache.web.streams import view_models as views
 from image_cache.web.streams.uploads import store_files, stream_body_limits
-from image_cache.web.streams.viewer import impersonated_viewer, refresh_viewer, require_editor, require_owner, viewer
+from image_cache.web.streams.viewer import (
+    impersonated_viewer,
+    refresh_viewer,
+    require_editor,
+    require_owner,
+    require_stream_of_token,
+    viewer,
+)
 
-stream_api = declare_access(read=Role.STREAM_POLICY, change=Role.STREAM_POLICY)(
+stream_api = declare_access(read=Role.STREAM_POLICY, change=Role.STREAM_POLICY, read_scope=READ, change_scope=MANAGE)(
     Blueprint("stream_api", __name__, url_prefix="/api")
 )
 
@@ -39,7 +49,7 @@ def streams() -> Response:
 
 
 @stream_api.post("/streams")
-@declare_access(change=Role.OWNER_ACCOUNT)
+@declare_access(change=Role.OWNER_ACCOUNT, change_scope=MANAGE)
 @limiter.limit("30 per minute")
 def create() -> tuple[Response, int]:
     body = read_body({"title", "slug", "description", "visibility"})
@@ -74,9 +84,14 @@ def change(slug: str) -> Response:
 @stream_api.delete("/streams/<slug>")
 @limiter.limit(WRITES)
 def delete_stream(slug: str) -> Response:
+    """Move a stream to the trash, or with `for_good` delete it with every byte; return how many images there were."""
     stream = _stream(slug)
     require_owner(stream)
-    return _json(deleted=services().streams.delete_stream(stream))
+    streams = services().streams
+    is_for_good = _is_for_good()
+    deleted = streams.delete_stream(stream) if is_for_good else streams.trash.move_stream(stream)
+    log_action("deletions", "deleted a stream for good" if is_for_good else "moved a stream to the trash", stream.title)
+    return _json(deleted=deleted)
 
 
 @stream_api.get("/streams/<slug>/images")
@@ -90,12 +105,14 @@ def images(slug: str) -> Response:
 
 
 @stream_api.post("/streams/<slug>/images")
+@declare_access(change=Role.STREAM_POLICY, change_scope=UPLOAD)
 @larger_body(stream_body_limits)
 @limiter.limit(WRITES)
 def upload(slug: str) -> tuple[Response, int]:
     """Store the files of the form field `files`; 201 if at least one is stored, with the result of each."""
     stream = _stream(slug)
     require_editor(stream)
+    require_stream_of_token(stream)
     rows = store_files(stream)
     if not rows:
         raise FieldRejected("files", "No file was uploaded.")
@@ -141,8 +158,67 @@ def update(image_id: str) -> Response:
 @stream_api.delete("/images/<image_id>")
 @limiter.limit(WRITES)
 def delete(image_id: str) -> Response:
+    """Move an image to the trash, or with `for_good` delete every byte of it, also from the trash."""
+    trash = services().streams.trash
+    if not _is_for_good():
+        stream, found = _editable(image_id)
+        is_moved = bool(trash.move(stream, [found.image_id]).done)
+        log_action("deletions", "moved 1 image to the trash", stream.title)
+        return _json(deleted=is_moved)
+    slug = trash.slug_of(checked_image_id(image_id))
+    if slug is not None:
+        stream = _stream(slug)
+        if not may_edit(viewer(), stream):
+            raise NotVisible
+        is_deleted = bool(trash.delete(stream, [image_id]))
+        log_action("deletions", "deleted 1 image for good", stream.title)
+        return _json(deleted=is_deleted)
     stream, found = _editable(image_id)
-    return _json(deleted=services().streams.delete_stream_image(stream.slug, found.image_id))
+    deleted = services().streams.delete_stream_image(stream.slug, found.image_id)
+    log_action("deletions", "deleted 1 image for good", stream.title)
+    return _json(deleted=deleted)
+
+
+@stream_api.get("/streams/<slug>/trash")
+@limiter.limit(READS)
+def trashed_images(slug: str) -> Response:
+    """Return the images of a stream that can be restored, for its editors."""
+    stream = _stream(slug)
+    require_editor(stream)
+    found = services().streams.trash.images(stream)
+    return _json(images=[views.trashed_json(one, stream) for one in found], total=len(found))
+
+
+@stream_api.post("/streams/<slug>/trash/restore")
+@limiter.limit(WRITES)
+def restore(slug: str) -> Response:
+    """Put images back to their places; return their ids, and for the others the reasons."""
+    stream = _stream(slug)
+    require_editor(stream)
+    result = services().streams.trash.restore(stream, read_texts(read_body({"images"}), "images"))
+    return _json(restored=result.done, failed=result.failed)
+
+
+@stream_api.delete("/streams/<slug>/trash")
+@limiter.limit(WRITES)
+def empty_trash(slug: str) -> Response:
+    """Delete all images of the trash for good."""
+    stream = _stream(slug)
+    require_editor(stream)
+    deleted = services().streams.trash.delete(stream)
+    log_action("deletions", f"deleted {counted(deleted, 'image')} for good", stream.title)
+    return _json(deleted=deleted)
+
+
+@stream_api.post("/streams/<slug>/restore")
+@limiter.limit(WRITES)
+def restore_stream(slug: str) -> Response:
+    """Put a stream back that its owner moved to the trash."""
+    found = services().streams.trash.stream(slug)
+    if found is None or not may_own(viewer(), found.stream):
+        raise NotVisible
+    restored = services().streams.trash.restore_stream(found)
+    return _json(**views.stream_json(found.stream, restored, viewer()))
 
 
 @stream_api.get("/images/<image_id>/views")
@@ -171,6 +247,14 @@ def page_stats(page: str) -> Response:
 def clear_page(page: str) -> Response:
     """Drop the images of a page from memory; what another page holds too stays, and everything stays on disk."""
     return _json(page=page, cleared=services().streams.clear_page_cache(page))
+
+
+def _is_for_good() -> bool:
+    """Return True if the request says that nothing must remain. Raises `BadRequest` for a word that is neither yes nor no."""
+    word = request.args.get("for_good", "false")
+    if word not in ("true", "false"):
+        raise BadRequest("for_good must be true or false.")
+    return word == "true"
 
 
 def _json(**values: Any) -> Response:

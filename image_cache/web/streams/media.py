@@ -3,6 +3,8 @@
 import logging
 import string
 import unicodedata
+from collections.abc import Callable
+from functools import partial
 from pathlib import PurePath
 from urllib.parse import quote
 
@@ -10,10 +12,12 @@ from flask import Blueprint, Response, request
 from werkzeug.exceptions import ServiceUnavailable
 from werkzeug.http import quote_etag
 
+from image_cache.accounts.tokens import READ
 from image_cache.engine.key import digest_of
 from image_cache.errors import DecoderFailed, NotVisible, QueueFull, StorageError
 from image_cache.models import ImageVisibility, Stream, StreamImage
 from image_cache.streams import RenderJob
+from image_cache.streams.archive import safe_stem
 from image_cache.streams.render_queue import FAILED_S
 from image_cache.visibility import may_edit
 from image_cache.web.access import Role, declare_access
@@ -26,14 +30,17 @@ from image_cache.web.streams.viewer import viewer
 
 logger = logging.getLogger(__name__)
 
-stream_media = declare_access(read=Role.STREAM_POLICY)(Blueprint("stream_media", __name__))
+stream_media = declare_access(read=Role.STREAM_POLICY, read_scope=READ)(Blueprint("stream_media", __name__))
 limiter.exempt(stream_media)
 
 PLAIN = frozenset(string.ascii_letters + string.digits + " ._-()")
 ORIGINAL = "original"
+LARGEST = "large"
 COUNTED = ("detail", "large")
 RETRY_AFTER_S = 5
 MEDIA_TYPES = {"jpg": "image/jpeg", "png": "image/png", "gif": "image/gif", "webp": "image/webp", "bmp": "image/bmp"}
+
+Find = Callable[[], tuple[Stream, StreamImage]]
 
 
 @stream_media.get("/streams/<slug>/images/<image_id>/<size>")
@@ -41,15 +48,41 @@ def image(slug: str, image_id: str, size: str) -> Response:
     """Return an image in one size if this viewer may see it; the untouched original for editors of the stream."""
     if size not in SIZES and size != ORIGINAL:
         raise NotVisible
-    stream, found = services().stream_queries.image(viewer(), image_id, slug)
-    if size == ORIGINAL:
-        return _original(stream, found)
+    find = partial(services().stream_queries.image, viewer(), image_id, slug)
+    return _original(*find()) if size == ORIGINAL else variant_response(find, size)
+
+
+@stream_media.get("/streams/<slug>/images/<image_id>/download")
+@limiter.limit("120 per minute")
+def download(slug: str, image_id: str) -> Response:
+    """Return one image to keep, in its own name: the untouched original for editors of the stream, the largest variant for others."""
+    find = partial(services().stream_queries.image, viewer(), image_id, slug)
+    stream, found = find()
+    return _original(stream, found) if may_edit(viewer(), stream) else download_response(find)
+
+
+def download_response(find: Find, *, is_shared: bool = False) -> Response:
+    """Return the largest variant of an image to keep. Its name is its title: names of files are for those who edit the stream."""
+    stream, found = find()
+    response = variant_response(find, LARGEST, is_shared=is_shared)
+    if response.status_code == 202:  # a placeholder is nothing to keep
+        raise ServiceUnavailable("This image is being prepared. Try again in a moment.", retry_after=RETRY_AFTER_S)
+    if response.status_code < 400:
+        response.headers["Content-Disposition"] = attachment(f"{safe_stem(found.title or stream.title)}.webp")
+    return response
+
+
+def variant_response(find: Find, size: str, *, is_shared: bool = False) -> Response:
+    """Return an image in one of the rendered sizes. `find` returns it if its viewer may see it, and raises `NotVisible` else.
+
+    `is_shared`: through a link, which can end at any moment: then no shared cache may keep even a public image.
+    """
+    stream, found = find()
     page = request.args.get("page", "") or "stream_details"
     body = services().stream_images.cached(found, SIZES[size], page)
     if body is None:
         job = _requested(found, SIZES[size], page)
-        # The wait was long enough for the image to be hidden or deleted.
-        stream, found = services().stream_queries.image(viewer(), image_id, slug)
+        stream, found = find()  # the wait was long enough for the image to be hidden or deleted
         if job is None or not job.done.is_set():
             return _placeholder(is_given_up=False)
         if isinstance(job.error, StorageError):
@@ -64,12 +97,12 @@ def image(slug: str, image_id: str, size: str) -> Response:
     response = _response(found, body, "image/webp", size)
     x_accel_response(response, "streams", services().stream_images.path(found, SIZES[size]))
     # An image may be cached, but must be revalidated each time: its visibility can change at any moment.
-    is_public = found.visibility is ImageVisibility.PUBLIC
+    is_public = found.visibility is ImageVisibility.PUBLIC and not is_shared
     response.headers["Cache-Control"] = "public, no-cache" if is_public else "private, no-cache"
     if not is_public:
         response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
     if size in COUNTED and request.method == "GET" and response.status_code in (200, 206) and not may_edit(viewer(), stream):
-        services().streams.record_view(found.image_id, _viewer_key())
+        services().streams.record_view(found.image_id, viewer_key())
     return response
 
 
@@ -145,8 +178,8 @@ def _unavailable(retry_after_s: int) -> Response:
     return response
 
 
-def _viewer_key() -> str:
-    """Return what identifies the viewer for counting views."""
+def viewer_key() -> str:
+    """Return what identifies the viewer for counting views and opens."""
     me = viewer()
     if me.account_id is not None:
         return f"account {me.account_id}"

@@ -49,12 +49,13 @@ class PrivacyCheckReport:
 
 
 def run_selftest(app: Flask, stream: Stream, *, is_thorough: bool = True) -> PrivacyCheckReport:
-    """Request each image as a visitor, another owner, a subscriber and the owner, at a dozen URLs.
+    """Request each image, also those in the trash, as a visitor, another owner, a subscriber and the owner, at a dozen URLs.
 
     A thorough check makes four different requests for each URL; the one of the page makes only the cheapest.
     """
     services: Services = app.extensions[EXTENSION]
     images = services.stream_queries.all_images(stream)
+    trashed = [one.image for one in services.streams.trash.images(stream)]
     kinds = {
         "visitor": ANONYMOUS,
         "another account": Viewer(account_id=0, name="another account", role="owner"),
@@ -63,7 +64,10 @@ def run_selftest(app: Flask, stream: Stream, *, is_thorough: bool = True) -> Pri
     }
     report = PrivacyCheckReport(stream.slug, tuple(kinds))
     for kind, viewer in kinds.items():
-        _Checker(app, report, kind, viewer, stream).check(images, REQUESTS if is_thorough else REQUESTS[:1])
+        requests = REQUESTS if is_thorough else REQUESTS[:1]
+        checker = _Checker(app, report, kind, viewer, stream)
+        checker.check(images, requests)
+        checker.check_trash(trashed, requests)
     return report
 
 
@@ -86,18 +90,7 @@ class _Checker:
                     self._compare(method, place, self._get(method, place, headers), is_open)
         hidden = {image.image_id for image in images} - {image.image_id for image in seen}
         slug = self._stream.slug
-        for place in (
-            f"/streams/{slug}",
-            "/streams",
-            f"/api/streams/{slug}/images",
-            f"/api/streams/{slug}/stats",
-            "/api/streams",
-        ):
-            response = self._get("GET", place, {})
-            text = response.get_data(as_text=True)
-            for image_id in sorted(hidden):
-                if image_id in text:
-                    self._found("GET", place, f"leaks the hidden image {image_id}")
+        self._check_lists(hidden, "hidden image")
         numbers = self._get("GET", f"/api/streams/{slug}/stats", {})
         if numbers.status_code == 200 and numbers.get_json()["total"] != len(seen):
             self._found(
@@ -105,12 +98,41 @@ class _Checker:
                 f"/api/streams/{slug}/stats",
                 f"reports {numbers.get_json()['total']} images, but only {len(seen)} are visible",
             )
+        self._check_search([image for image in images if image.image_id in hidden], "hidden image")
+
+    def check_trash(self, images: list[StreamImage], requests: Sequence[tuple[str, dict[str, str]]]) -> None:
+        """No viewer finds an image of the trash where images are; in the trash itself only those who edit the stream do."""
+        is_edited = may_edit(self._viewer, self._stream)
+        for image in images:
+            shown = f"/streams/{self._stream.slug}/trash/{image.image_id}"
+            for place in (*(place for place, _ in self._places(image)), shown):
+                for method, headers in requests:
+                    self._compare(method, place, self._get(method, place, headers), is_edited and place == shown)
+        self._check_lists({image.image_id for image in images}, "image of the trash")
+        self._check_search(images, "image of the trash")
+
+    def _check_lists(self, hidden: set[str], what: str) -> None:
+        slug = self._stream.slug
+        for place in (
+            f"/streams/{slug}",
+            f"/streams/{slug}.atom",
+            "/streams",
+            f"/api/streams/{slug}/images",
+            f"/api/streams/{slug}/stats",
+            "/api/streams",
+        ):
+            text = self._get("GET", place, {}).get_data(as_text=True)
+            for image_id in sorted(hidden):
+                if image_id in text:
+                    self._found("GET", place, f"leaks the {what} {image_id}")
+
+    def _check_search(self, images: list[StreamImage], what: str) -> None:
         for image in images:
             words = " ".join((image.title, image.description)).strip()
-            if words and image.image_id in hidden:
+            if words:
                 text = self._get("GET", "/api/streams", {}, q=words[:100]).get_data(as_text=True)
                 if image.image_id in text:
-                    self._found("GET", "/api/streams?q=", f"returns the hidden image {image.image_id}")
+                    self._found("GET", "/api/streams?q=", f"returns the {what} {image.image_id}")
 
     def _places(self, image: StreamImage) -> Iterator[tuple[str, bool]]:
         is_seen, is_edited = may_see(self._viewer, self._stream, image), may_edit(self._viewer, self._stream)
@@ -118,6 +140,7 @@ class _Checker:
         for size in SIZES:
             yield address(image, size), is_seen
         yield address(image, ORIGINAL), is_edited
+        yield address(image, "download"), is_seen
         yield f"/api/images/{image.image_id}", is_seen
 
     def _compare(self, method: str, place: str, response: TestResponse, is_open: bool) -> None:

@@ -1,6 +1,7 @@
 """Stores the files of an upload form one by one: each is stored, or refused with a reason."""
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from flask import request
@@ -22,7 +23,9 @@ from image_cache.errors import (
 )
 from image_cache.models import ImageVisibility, Stream
 from image_cache.streams import Upload
+from image_cache.units import counted
 from image_cache.visibility import may_edit
+from image_cache.web.actions import log_action
 from image_cache.web.context import services
 from image_cache.web.errors import sentence_of, status_of
 from image_cache.web.request_body import BodyLimits, UploadBuffer
@@ -62,27 +65,36 @@ def stream_body_limits() -> BodyLimits | None:
 
 def store_files(stream: Stream) -> list[dict[str, Any]]:
     """Store every file of the form; return the result of each, in order."""
-    return [_stored(stream, file) for file in request.files.getlist(FIELD) if file.filename or _size(file)]
+    rows = [store_file(stream, file, _upload_of(file)) for file in files_of_form()]
+    if stored := sum(row["ok"] for row in rows):
+        log_action("uploads", f"uploaded {counted(stored, 'image')}", stream.title)
+    return rows
 
 
-def _stored(stream: Stream, file: FileStorage) -> dict[str, Any]:
+def files_of_form() -> list[FileStorage]:
+    """Return the files that were chosen in the form."""
+    return [file for file in request.files.getlist(FIELD) if file.filename or _size(file)]
+
+
+def _upload_of(file: FileStorage) -> Callable[[], Upload]:
     form = request.form
+    return lambda: Upload(
+        file.stream,  # type: ignore[arg-type]
+        file.filename or "unnamed",
+        _visibility(form.get("visibility", "")),
+        form.get("title", ""),
+        form.get("description", ""),
+        form.get("sensitive", "") in ("1", "on", "true"),
+        form.get("page", "") or "stream_details",
+    )
+
+
+def store_file(stream: Stream, file: FileStorage, upload_of: Callable[[], Upload]) -> dict[str, Any]:
+    """Store one file as `upload_of` says, which may raise `FieldRejected`; return the result for the page or for a script."""
     row: dict[str, Any] = {"name": file.filename or "unnamed", "size_bytes": _size(file), "ok": False}
     try:
         _check_buffer(file)
-        image = services().streams.upload(
-            stream,
-            Upload(
-                file.stream,  # type: ignore[arg-type]
-                file.filename or "unnamed",
-                _visibility(form.get("visibility", "")),
-                form.get("title", ""),
-                form.get("description", ""),
-                form.get("sensitive", "") in ("1", "on", "true"),
-                form.get("page", "") or "stream_details",
-            ),
-            wait_s=WAIT_S,
-        )
+        image = services().streams.upload(stream, upload_of(), wait_s=WAIT_S)
     except (CacheError, DatabaseError) as error:
         kind = next((kind for cls, kind in KINDS if isinstance(error, cls)), "failed")
         if isinstance(error, DecoderFailed) and error.retryable:

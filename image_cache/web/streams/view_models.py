@@ -1,5 +1,6 @@
 """View models of streams for templates and API: plain values and URLs of exactly what the viewer may see."""
 
+import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,11 +10,12 @@ from flask import Flask
 from image_cache.config import ALLOWED_IMAGE_EXTENSIONS
 from image_cache.errors import FieldRejected, NotVisible
 from image_cache.imaging.variants import fit
-from image_cache.models import ANONYMOUS, ImageVisibility, Stream, StreamImage, Viewer
-from image_cache.streams import EXTENSIONS, StreamCard, without_edit_rights
+from image_cache.models import ANONYMOUS, ImageVisibility, Stream, StreamImage, Viewer, iso_utc
+from image_cache.streams import EXTENSIONS, StreamCard, TrashedImage, without_edit_rights
 from image_cache.streams.build import get_cached_image_display as display
 from image_cache.visibility import is_member, may_edit, may_own
 from image_cache.web.context import OWNER_ROLES, services
+from image_cache.web.streams.shapes import row_sizes, shape_of, square_sizes
 from image_cache.web.streams.viewer import viewer
 
 SIZES = {
@@ -26,8 +28,9 @@ SIZES = {
     "tile": "stream_detail",
     "tile-blurred": "stream_detail_blurred",
 }
+AUDIENCES = tuple(kind.value for kind in ImageVisibility)
 EDGES = {"thumb": 200, "detail": 600, "large": 1200}
-CHART_W, CHART_H = 300, 40
+SMALL_PX = 240  # of the longer edge: such an image is not enlarged
 MAX_CARDS = 24
 
 
@@ -35,6 +38,8 @@ MAX_CARDS = 24
 class ImageView:
     """One image on a page. `thumb`, `tile` and `detail` are blurred for a sensitive one, `sharp_*` never are.
 
+    `shape` is the class of its aspect ratio; `is_small`: under 240 px, and shown at its size. `is_exception`: an editor sees that its
+    visibility is not the default of the stream. `row_sizes` and `square_sizes` say how wide a browser shows it in a gallery.
     `is_away`: not cached, and the storage of its original does not answer. `views` is None for viewers who do not edit the stream.
     """
 
@@ -54,8 +59,26 @@ class ImageView:
     alt: str
     visibility: str
     may_edit: bool
+    shape: str
+    is_small: bool
+    is_exception: bool
+    is_cover: bool
+    row_sizes: str
+    square_sizes: str
     is_away: bool = False
     views: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TrashedView:
+    """One image of the trash on a page: its blurred variant if it is sensitive, and the days until it is deleted."""
+
+    image: StreamImage
+    thumb: str
+    alt: str
+    visibility: str
+    trashed_at: float
+    days_left: int
 
 
 def address(image: StreamImage, size: str = "") -> str:
@@ -68,6 +91,7 @@ def image_view(image: StreamImage, stream: Stream, viewer: Viewer, *, is_away: b
     """Return the view model of one image."""
     suffix = _suffix(image)
     may = may_edit(viewer, stream)
+    shape, ratio = shape_of(image.dimensions)
     return ImageView(
         image=image,
         stream_title=stream.title,
@@ -85,8 +109,27 @@ def image_view(image: StreamImage, stream: Stream, viewer: Viewer, *, is_away: b
         alt=image.title or f"Untitled image from {stream.title}",
         visibility=image.visibility.value,
         may_edit=may,
+        shape=shape,
+        is_small=max(image.dimensions) < SMALL_PX,
+        is_exception=may and image.visibility is not stream.visibility,
+        is_cover=image.image_id == stream.cover_id,
+        row_sizes=row_sizes(ratio),
+        square_sizes=square_sizes(ratio),
         is_away=is_away,
         views=services().streams.view_count(image) if may else None,
+    )
+
+
+def trashed_view(trashed: TrashedImage, stream: Stream) -> TrashedView:
+    """Return the view model of one image of the trash."""
+    image = trashed.image
+    return TrashedView(
+        image=image,
+        thumb=f"/streams/{stream.slug}/trash/{image.image_id}",
+        alt=image.title or image.filename,
+        visibility=image.visibility.value,
+        trashed_at=trashed.trashed_at,
+        days_left=services().streams.trash.days_left(trashed.trashed_at),
     )
 
 
@@ -112,29 +155,40 @@ def gallery(stream: Stream, viewer: Viewer, text: str = "") -> dict[str, Any]:
         "may_edit": may,
         "may_own": may_own(viewer, stream),
         "is_member": is_member(viewer, stream),
+        "event": event_words(stream.event_date),
+        "may_see_taken": may or stream.shows_taken,
         "visibilities": [kind.value for kind in ImageVisibility],
-        "charts": charts([image.image_id for image in images]) if may else {},
+        "in_trash": services().streams.trash.totals(stream)[0] if may else 0,
         "limits": upload_limits(stream) if may else None,  # the rest of the quota would reveal the number of private images
     }
 
 
 def cards(page: Sequence[StreamCard], viewer: Viewer) -> list[dict[str, Any]]:
-    """Return the streams of a list, each with its first images."""
+    """Return the streams of a list, each with its cover."""
     return [
         {
             "stream": card.stream,
             "count": card.count,
-            "pictures": image_views(card.images, card.stream, viewer),
+            "picture": next(iter(image_views([card.cover], card.stream, viewer)), None) if card.cover else None,
+            "event": event_words(card.stream.event_date),
             "may_edit": card.may_edit,
         }
-        for card in services().stream_queries.with_images(viewer, page)
+        for card in services().stream_queries.with_covers(viewer, page)
     ]
+
+
+def event_words(event_date: str) -> str:
+    """Return the date of an event for a page: "11 July 2026" for an ISO date, other words as they are."""
+    try:
+        return f"{datetime.date.fromisoformat(event_date):%-d %B %Y}"
+    except ValueError:
+        return event_date
 
 
 def upload_limits(stream: Stream) -> dict[str, Any]:
     """Return what may be uploaded, for the form."""
     limits = services().streams.limits
-    used = services().stream_queries.stats(stream)["total"]
+    used = services().stream_queries.stats(stream)["total"] + services().streams.trash.totals(stream)[0]
     return {
         "max_mb": limits.max_bytes / 1e6,
         "max_bytes": limits.max_bytes,
@@ -144,30 +198,6 @@ def upload_limits(stream: Stream) -> dict[str, Any]:
         "formats": list(EXTENSIONS),
         # The MIME types make a phone offer its camera, and convert images of its own format to one of these.
         "accept": ",".join([*(f"image/{name.lower()}" for name in EXTENSIONS), *sorted(ALLOWED_IMAGE_EXTENSIONS)]),
-    }
-
-
-def charts(image_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Return the chart of each image."""
-    return {image_id: chart(days) for image_id, days in services().stream_queries.views_by_day(image_ids).items()}
-
-
-def chart(days: Sequence[tuple[str, int]]) -> dict[str, Any]:
-    """Return a small chart of views by day: points of a line in a box of 300 by 40, and a sentence that says the same."""
-    largest = max((count for _, count in days), default=0)
-    step = CHART_W / max(1, len(days) - 1)
-    points = [(round(n * step, 1), round(CHART_H - CHART_H * count / max(1, largest), 1)) for n, (_, count) in enumerate(days)]
-    total = sum(count for _, count in days)
-    return {
-        "points": " ".join(f"{x:g},{y:g}" for x, y in points),
-        "width": CHART_W,
-        "height": CHART_H,
-        "most": largest,
-        "total": total,
-        "days": [(day, count) for day, count in days if count],
-        "sentence": f"{total:,} {'view' if total == 1 else 'views'} in {len(days)} days, {largest:,} on the busiest day."
-        if total
-        else f"No views in {len(days)} days.",
     }
 
 
@@ -195,10 +225,28 @@ def image_json(image: StreamImage, stream: Stream, viewer: Viewer) -> dict[str, 
             "format": image.format,
             "size_bytes": image.size_bytes,
             "view_count": shown.views,
+            "taken_at": image.taken_at or None,
             "last_accessed": image.last_accessed,
             "original_url": address(image, "original"),
         }
     return facts
+
+
+def trashed_json(trashed: TrashedImage, stream: Stream) -> dict[str, Any]:
+    """Return an image of the trash for the API: for editors of its stream."""
+    image = trashed.image
+    return {
+        "image_id": image.image_id,
+        "stream_id": image.stream_id,
+        "title": image.title,
+        "description": image.description,
+        "visibility": image.visibility.value,
+        "filename": image.filename,
+        "size_bytes": image.size_bytes,
+        "thumb_url": f"/streams/{stream.slug}/trash/{image.image_id}",
+        "trashed_at": iso_utc(trashed.trashed_at),
+        "days_left": services().streams.trash.days_left(trashed.trashed_at),
+    }
 
 
 def stream_json(stream: Stream, count: int, viewer: Viewer) -> dict[str, Any]:
@@ -224,7 +272,13 @@ def register_stream_helpers(app: Flask) -> None:
         stream_cards=stream_cards,
         page_cache=page_cache_stats,
         get_cached_image_display=get_cached_image_display,
+        waiting_count=waiting_count,
     )
+
+
+def waiting_count(stream: Stream) -> int:
+    """Return how many images of visitors wait for approval, for those who edit the stream; 0 for others."""
+    return len(services().streams.shares.waiting(stream)) if may_edit(viewer(), stream) else 0
 
 
 def stream_box(stream_id: str, is_owner: bool = True) -> dict[str, Any] | None:

@@ -6,7 +6,7 @@ from image_cache.errors import NotAllowed
 from image_cache.models import ANONYMOUS, Stream, Viewer
 from image_cache.visibility import may_edit, may_own
 from image_cache.web.access import LOG_IN_FIRST
-from image_cache.web.context import account, services
+from image_cache.web.context import account, api_token, services
 from image_cache.web.rate_limits import limiter
 
 IMPERSONATED = "vinylvault.viewer"  # in the WSGI environ, out of reach of any request header
@@ -53,6 +53,13 @@ def require_editor(stream: Stream) -> None:
     """Raise `NotAllowed` unless the viewer may edit the stream."""
     if not may_edit(viewer(), stream):
         raise _refused("Only owners of this stream can do this.")
+
+
+def require_stream_of_token(stream: Stream) -> None:
+    """Raise `NotAllowed` if the request has an API token that uploads to another stream only."""
+    token = api_token()
+    if token is not None and token.stream_id not in (None, stream.id):
+        raise NotAllowed("This API token can upload to another stream only.")
 
 
 def require_owner(stream: Stream) -> None:

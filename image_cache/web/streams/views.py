@@ -8,15 +8,21 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.errors import FieldRejected, NotVisible
 from image_cache.models import ImageVisibility, Stream, StreamImage
+from image_cache.streams import TRASH_DAYS, TrashedStream
+from image_cache.streams.selection import TRASH
 from image_cache.units import whole_number
-from image_cache.visibility import may_edit
+from image_cache.visibility import may_edit, may_own
 from image_cache.web.access import Role, declare_access
+from image_cache.web.actions import log_action
 from image_cache.web.context import OWNER_ROLES, services
 from image_cache.web.rate_limits import limiter
 from image_cache.web.request_body import larger_body
 from image_cache.web.streams import view_models as views
+from image_cache.web.streams.bands import undo_band
+from image_cache.web.streams.looks import HAND, TAKEN, by_day, in_order, look_of, mode_of_request, orders_of
 from image_cache.web.streams.privacy_check import run_selftest
 from image_cache.web.streams.uploads import store_files, stream_body_limits
+from image_cache.web.streams.view_chart import chart
 from image_cache.web.streams.viewer import impersonated_viewer, require_editor, require_owner, viewer
 
 streams = declare_access(read=Role.STREAM_POLICY, change=Role.STREAM_POLICY)(Blueprint("streams", __name__))
@@ -41,6 +47,8 @@ def browser() -> AnyResponse:
         values |= {"found": [views.image_view(image, stream, me) for stream, image in found], "total": len(found)}
         return _page("streams/index.html", **values)
     cards = queries.streams(me)
+    if me.account_id is not None and "trashed" in request.args:
+        values |= {"trashed": _just_trashed(request.args["trashed"]), "days": TRASH_DAYS}
     pages = max(1, -(-len(cards) // PER_PAGE))
     if number > pages:
         raise NotFound(f"Page {number} does not exist. The last page is {pages}.")
@@ -61,6 +69,7 @@ def create() -> AnyResponse:
         visibility=form.get("visibility", "public"),
         owner=viewer(),
     )
+    log_action("uploads", "created a stream", created.title)
     return redirect(f"/streams/{created.slug}", 303)
 
 
@@ -78,34 +87,47 @@ def stream(slug: str) -> AnyResponse:
     values = views.gallery(stream, as_viewer, request.args.get("q", "").strip()[:200])
     if kind:
         values |= {"seen_as": kind, "all_count": services().stream_queries.stats(stream)["total"]}
-    return _page("streams/stream.html", **values, seen_as_kinds=may_edit(viewer(), stream), done=request.args.get("done", ""))
+    orders = orders_of(may_see_taken=values["may_see_taken"])
+    layout, order = look_of(slug, orders)
+    if order != HAND and not values["query"]:
+        values["pictures"] = in_order(values["pictures"], order)
+        values["days"] = by_day(values["pictures"]) if order == TAKEN else ()
+    if values["may_edit"]:
+        values |= {"undo": undo_band(stream), "mode": mode_of_request()}
+    return _page(
+        "streams/stream.html",
+        **values,
+        layout=layout,
+        order=order,
+        orders=orders,
+        seen_as_kinds=may_edit(viewer(), stream),
+        done=request.args.get("done", ""),
+    )
 
 
 @streams.post("/streams/<slug>")
 @limiter.limit(WRITES)
 def change(slug: str) -> AnyResponse:
-    """Change title, description and the visibility of new images."""
+    """Change texts, date, cover and the visibility of new images. An unticked box is not sent: `whole` tells that there is one."""
     stream = _stream(slug)
     require_editor(stream)
-    names = [name for name in ("title", "description", "visibility") if name in request.form]
-    services().streams.update_stream(stream, {name: request.form[name] for name in names})
+    names = ("title", "description", "visibility", "event_date", "cover_id")
+    changes: dict[str, object] = {name: request.form[name] for name in names if name in request.form}
+    if "whole" in request.form:
+        changes["shows_taken"] = "shows_taken" in request.form
+    services().streams.update_stream(stream, changes)
     return redirect(f"/streams/{slug}?done=saved", 303)
-
-
-@streams.get("/streams/<slug>/delete")
-def ask_delete_stream(slug: str) -> AnyResponse:
-    stream = _stream(slug)
-    require_owner(stream)
-    return _page("streams/delete.html", stream=stream, image=None, count=services().stream_queries.stats(stream)["total"])
 
 
 @streams.post("/streams/<slug>/delete")
 @limiter.limit(WRITES)
 def delete_stream(slug: str) -> AnyResponse:
+    """Move a stream to the trash, from where its owner can restore it."""
     stream = _stream(slug)
     require_owner(stream)
-    services().streams.delete_stream(stream)
-    return redirect("/streams", 303)
+    services().streams.trash.move_stream(stream)
+    log_action("deletions", "moved a stream to the trash", stream.title)
+    return redirect(f"/streams?trashed={slug}", 303)
 
 
 @streams.post("/streams/<slug>/images")
@@ -143,7 +165,7 @@ def image(slug: str, image_id: str) -> AnyResponse:
         "done": SAVED.get(request.args.get("done", ""), ""),
     }
     if shown.may_edit:
-        values["chart"] = views.chart(services().stream_queries.views_by_day([image_id])[image_id])
+        values["chart"] = chart(services().stream_queries.views_by_day([image_id])[image_id])
     return _page("streams/image.html", **values)
 
 
@@ -163,19 +185,14 @@ def update(slug: str, image_id: str) -> AnyResponse:
     return redirect(f"{back}?done={changed.visibility.value}", 303)
 
 
-@streams.get("/streams/<slug>/images/<image_id>/delete")
-def ask_delete(slug: str, image_id: str) -> AnyResponse:
-    """Ask before an image is deleted."""
-    stream, found = _editable(slug, image_id)
-    return _page("streams/delete.html", stream=stream, image=found, picture=views.image_view(found, stream, viewer()), count=1)
-
-
 @streams.post("/streams/<slug>/images/<image_id>/delete")
 @limiter.limit(WRITES)
 def delete(slug: str, image_id: str) -> AnyResponse:
-    _, found = _editable(slug, image_id)
-    services().streams.delete_stream_image(slug, found.image_id)
-    return redirect(f"/streams/{slug}?done=deleted", 303)
+    """Move an image to the trash, from where it can be restored."""
+    stream, found = _editable(slug, image_id)
+    _, number = services().streams.selection.apply(viewer(), stream, TRASH, [found.image_id])
+    log_action("deletions", "moved 1 image to the trash", stream.title)
+    return redirect(f"/streams/{slug}?undo={number}", 303)
 
 
 @streams.get("/streams/<slug>/selftest")
@@ -214,6 +231,11 @@ def _editable(slug: str, image_id: str) -> tuple[Stream, StreamImage]:
     stream, found = services().stream_queries.image(viewer(), image_id, slug)
     require_editor(stream)
     return stream, found
+
+
+def _just_trashed(slug: str) -> TrashedStream | None:
+    found = services().streams.trash.stream(slug)
+    return found if found is not None and may_own(viewer(), found.stream) else None
 
 
 def _visibilities() -> list[str]:

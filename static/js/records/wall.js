@@ -6,6 +6,7 @@ import { initFilters } from "./filters.js";
 import { initTravellingSleeve, restorePosition } from "./restore_position.js";
 import { initRuler } from "./ruler.js";
 import { initSearch } from "./search.js";
+import { initSelecting } from "./select_gestures.js";
 import { initWall } from "./wall_window.js";
 
 /** Ends what belongs to the contents of `main` when they are replaced. */
@@ -32,4 +33,5 @@ initDialogs();
 initSearch(replaceContents);
 initTravellingSleeve();
 initContents();
+initSelecting();
 restorePosition();

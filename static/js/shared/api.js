@@ -50,6 +50,16 @@ export async function postForm(form) {
 }
 
 /**
+ * Send a form as the browser would with this button, and return the page it leads to, with its address.
+ * @param {HTMLFormElement} form @param {HTMLButtonElement | null} submitter @returns {Promise<{page: Document, url: string}>}
+ */
+export async function postChoice(form, submitter) {
+  const path = form.getAttribute("action"); // `form.action` is a button if one has this name
+  const response = await request(path, { method: "POST", headers: { Accept: "text/html" }, body: new FormData(form, submitter) });
+  return { page: await parse(response), url: response.url };
+}
+
+/**
  * Send a form with a file as the browser would, and return the page it leads to. An error page is returned as well.
  * @param {HTMLFormElement} form @param {(share: number) => void} onProgress @returns {Promise<Document>}
  */

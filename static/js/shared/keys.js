@@ -12,13 +12,14 @@ const actions = {
   s: () => go(at("/random")),
   r: () => go(at("/random")),
   p: () => click("[data-played] .primary"),
+  x: () => document.dispatchEvent(new CustomEvent("select-key")),
   "-": () => changeDensity(-1),
   "+": () => changeDensity(1),
   "=": () => changeDensity(1),
 };
 
 /** Where G and a second key lead. @type {Record<string, string>} */
-const places = { r: at("/"), s: at("/streams"), a: at("/about"), d: at("/admin/cache") };
+const places = { r: at("/"), w: at("/wants"), h: at("/have"), s: at("/streams"), a: at("/about"), d: at("/admin/cache") };
 
 let sequenceEndsAt = 0;
 

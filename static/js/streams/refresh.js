@@ -5,7 +5,7 @@ import { getPage } from "../shared/api.js";
 let last = Promise.resolve();
 
 /** @param {string[]} [parts] */
-export function refresh(parts = ["numbers", "used", "gallery"]) {
+export function refresh(parts = ["numbers", "used", "trash", "gallery"]) {
   return (last = last.catch(() => {}).then(() => update(parts))); // a failure does not stop the next one
 }
 

@@ -8,6 +8,7 @@ const BUSY = [429, 502, 503, 504];
 const MAX_RETRIES = 6; // of an upload that comes while the server is busy, before it asks the person
 const RETRY_MS = 2000; // before the first of them; twice as long before each further one
 const MAX_RETRY_MS = 60_000;
+const AUDIENCES = { public: "New images are public.", private: "New images are private.", subscribers: "New images are for subscribers." };
 const SAVED = { public: "Uploaded, visible to everyone", private: "Uploaded, private", subscribers: "Uploaded, visible to subscribers" };
 
 /** @typedef {{file: File, row: HTMLLIElement, form: HTMLFormElement, state: "waiting"|"working"|"resting"|"stored"|"refused", retries?: number}} Upload */
@@ -39,6 +40,7 @@ function initUploader(place) {
   };
   const retry = (upload) => {
     upload.state = "waiting";
+    place.querySelector("[data-uploads]").append(upload.row);
     startWaiting();
   };
 
@@ -50,6 +52,12 @@ function initUploader(place) {
   }
   form.addEventListener("submit", (event) => event.preventDefault());
   acceptDrops(place, add);
+  acceptPastes(add);
+  place.querySelector("[data-upload-close]")?.addEventListener("click", () => {
+    place.querySelector("[data-upload-job]").hidden = true;
+    for (const list of place.querySelectorAll("[data-uploads], [data-upload-refusals]")) list.replaceChildren();
+    uploads.length = 0;
+  });
   addEventListener("beforeunload", (event) => isBusy() && event.preventDefault());
 }
 
@@ -59,14 +67,44 @@ function acceptDrops(place, add) {
   addEventListener("dragover", (event) => {
     if (!carriesFiles(event)) return;
     event.preventDefault();
-    place.classList.add("is-over");
+    showDrop(place, event.dataTransfer.items?.length ?? 0);
   });
-  addEventListener("dragleave", (event) => event.relatedTarget === null && place.classList.remove("is-over"));
+  addEventListener("dragleave", (event) => event.relatedTarget === null && hideDrop(place));
   addEventListener("drop", (event) => {
     if (!carriesFiles(event)) return;
     event.preventDefault();
-    place.classList.remove("is-over");
+    hideDrop(place);
     add([...event.dataTransfer.files]);
+  });
+}
+
+/** Frame the window and say what a drop does. @param {HTMLElement} place @param {number} count */
+function showDrop(place, count) {
+  place.classList.add("is-over");
+  if (!place.querySelector("[data-upload-job]") || document.querySelector("[data-dropping]")) return;
+  document.body.classList.add("is-dropping");
+  const band = Object.assign(document.createElement("div"), { className: "chosen-bar note-bar" });
+  band.dataset.dropping = "";
+  const { audience, maxMb } = place.dataset;
+  const words = `Drop to add ${count === 1 ? "1 image" : `${count || ""} images`.trim()}. ${AUDIENCES[audience]} Up to ${maxMb} MB each.`;
+  band.append(Object.assign(document.createElement("p"), { textContent: words }));
+  document.body.append(band);
+}
+
+/** @param {HTMLElement} place */
+function hideDrop(place) {
+  place.classList.remove("is-over");
+  document.body.classList.remove("is-dropping");
+  document.querySelector("[data-dropping]")?.remove();
+}
+
+/** Accept images that are pasted, unless somebody is writing. @param {(files: File[]) => void} add */
+function acceptPastes(add) {
+  addEventListener("paste", (event) => {
+    const files = [...(event.clipboardData?.files ?? [])].filter(({ type }) => type.startsWith("image/"));
+    if (!files.length) return;
+    event.preventDefault();
+    add(files);
   });
 }
 
@@ -132,6 +170,7 @@ function refuse(upload, reason, retry) {
   const text = addNote(row, `${reason} `);
   if (retry) text.append(Object.assign(document.createElement("button"), { type: "button", className: "link", textContent: "Try again", onclick: retry }));
   setOutcome(row, "failed", "Not uploaded");
+  row.closest("[data-uploader]")?.querySelector("[data-upload-refusals]")?.append(row);
 }
 
 /** Say the start and the end, not each file. @param {HTMLElement} place @param {Upload[]} uploads */
@@ -142,4 +181,14 @@ function updateSummary(place, uploads) {
   const words = open ? `Uploading ${uploads.length} ${uploads.length === 1 ? "image" : "images"}` : `${count("stored")} of ${uploads.length} uploaded${refused}`;
   const summary = place.querySelector("[data-uploads-said]");
   if (summary.textContent !== words) summary.textContent = words;
+  const job = place.querySelector("[data-upload-job]");
+  if (!job) return;
+  job.hidden = false;
+  job.querySelector("[data-upload-lamp]").className = `lamp ${open ? "working" : count("refused") ? "failed" : "well"}`;
+  const dots = job.querySelector("[data-upload-dots]");
+  dots.hidden = !open;
+  dots.value = (uploads.length - open) / uploads.length;
+  job.querySelector("[data-upload-close]").hidden = open > 0;
+  const parts = [`${count("stored")} stored`, `${count("working")} uploading`, `${count("waiting") + count("resting")} queued`];
+  job.querySelector("[data-upload-summary]").textContent = open ? parts.join(", ") : "Show files";
 }

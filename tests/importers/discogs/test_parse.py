@@ -187,9 +187,33 @@ def test_a_date_that_is_none_is_left_out(when: Any) -> None:
 
 def test_fields_are_known_by_their_numbers_and_ones_own_by_their_names() -> None:
     data = {"fields": [{"id": 1, "name": "Zustand"}, {"id": 4, "name": " Shelf "}, {"id": "5", "name": "x"}, {"name": "y"}, None]}
-    assert fields_from(data) == {"1": "media", "2": "sleeve", "3": "notes", "4": "Shelf"}
+    assert fields_from(data) == {"1": "media", "2": "sleeve", "3": "notes", "4": "shelf"}
+    more = [
+        {"id": 4, "name": "Location"},
+        {"id": 5, "name": "shelf"},
+        {"id": 6, "name": "Price paid"},
+        {"id": 7, "name": "Media"},
+    ]
+    assert fields_from({"fields": more}) == {**FIELDS, "4": "shelf", "5": "Shelf", "6": "price", "7": "Media"}
     for nothing in (None, [], {"fields": 7}):
         assert fields_from(nothing) == dict(FIELDS)
+
+
+@pytest.mark.parametrize(
+    ("values", "kept", "notes"),
+    [
+        ({4: "B 3", 6: "12,50 €"}, ("B 3", "12.50 EUR", None), ""),
+        ({6: "a fiver"}, ("", "", None), "Price paid: a fiver"),
+    ],
+)
+def test_fields_of_the_collectors_own_are_shelf_and_price(
+    values: dict[int, str], kept: tuple[str | None, ...], notes: str
+) -> None:
+    one = {**item(5), "notes": [{"field_id": number, "value": value} for number, value in values.items()]}
+    found = row_from_item(1, one, {**FIELDS, "4": "shelf", "6": "price"})
+    assert (found.shelf, found.price, found.bought) == kept  # None: the collection has no such field
+    assert found.notes == notes
+    assert row_from_item(1, one, FIELDS).shelf is None
 
 
 @pytest.mark.parametrize(

@@ -284,7 +284,7 @@ def test_random_goes_where_it_was_told_to_and_says_why(inside: Inside) -> None:
     assert '<p class="why">Added this week.</p>' in plain
     assert 'class="why"' not in client.get("/album/1").text
     nothing = client.get("/random?genre=Polka")
-    assert nothing.location == "/?genre=Polka"
+    assert nothing.location == "/spin?genre=Polka"
     assert client.get("/random?decade=196").status_code == 400
     assert client.get("/?genre=Jazz").text.count('href="/random?genre=Jazz&amp;decade="') == 1
     assert client.get("/random?genre=%00%ff%22").status_code == 302

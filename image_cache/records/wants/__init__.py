@@ -1,0 +1,1 @@
+"""The wantlist: records that someone wants and does not have."""

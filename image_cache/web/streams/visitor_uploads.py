@@ -1,0 +1,93 @@
+"""Images that visitors send through a link, where its owner accepts them: private until an owner approves them."""
+
+from typing import Any
+
+from flask import Blueprint, request
+from werkzeug.datastructures import FileStorage
+from werkzeug.wrappers import Response as AnyResponse
+
+from image_cache.db.database import DatabaseError
+from image_cache.errors import FieldRejected, NotVisible
+from image_cache.models import ImageVisibility
+from image_cache.streams import OpenShare, Upload
+from image_cache.streams.shares import MAX_SENT_PER_DAY, checked_sender
+from image_cache.units import counted
+from image_cache.web.access import Role, declare_access
+from image_cache.web.actions import log_action
+from image_cache.web.context import services
+from image_cache.web.rate_limits import limiter
+from image_cache.web.request_body import BodyLimits, larger_body
+from image_cache.web.streams.shared import facts_of, open_share, protect, visitor_page
+from image_cache.web.streams.uploads import OTHER_FIELDS, files_of_form, store_file
+
+visitor_uploads = declare_access(read=Role.VISITOR, change=Role.VISITOR)(Blueprint("visitor_uploads", __name__))
+protect(visitor_uploads)
+
+# What a visitor is told instead of what would tell about images that the link does not show.
+FULL = "This stream takes no more images."
+
+
+def visitor_body_limits() -> BodyLimits | None:
+    """Return the limits of a request that sends images through the link of its URL; None if that takes none."""
+    try:
+        opened = _accepting(str((request.view_args or {}).get("code", "")))
+        left = services().streams.shares.left_today(opened.share)
+    except (NotVisible, DatabaseError):
+        return None
+    settings, limits = services().settings, services().streams.limits
+    return BodyLimits(limits.max_bytes, settings.max_upload_request_bytes, MAX_SENT_PER_DAY + OTHER_FIELDS) if left else None
+
+
+@visitor_uploads.get("/s/<code>/add")
+@limiter.limit("120 per minute")
+def form(code: str) -> AnyResponse:
+    """Show the form, and how many more images the link takes today."""
+    return visitor_page("streams/shared_add.html", **facts_of(_accepting(code), code), rows=[], **_limits())
+
+
+@visitor_uploads.post("/s/<code>/add")
+@larger_body(visitor_body_limits)
+@limiter.limit("30 per minute")
+def add(code: str) -> AnyResponse:
+    """Store the images of the form; the page has a row for each: sent, or refused and why."""
+    opened = _accepting(code)
+    sender, files = checked_sender(request.form.get("name", "")), files_of_form()
+    if not files:
+        raise FieldRejected("files", "Choose at least one image.")
+    rows = [_sent(opened, file, sender) for file in files]
+    if sent := sum(bool(row["ok"]) for row in rows):
+        log_action("uploads", f"sent {counted(sent, 'image')} by a link", opened.stream.title)
+    response = visitor_page("streams/shared_add.html", **facts_of(opened, code), rows=rows, sender=sender, **_limits())
+    response.status_code = 200 if any(row["ok"] for row in rows) else 400
+    return response
+
+
+def _accepting(code: str) -> OpenShare:
+    """Return what a link leads to if it takes images. Raises `NotVisible`."""
+    opened = open_share(code)
+    if not opened.share.may_upload:
+        raise NotVisible
+    return opened
+
+
+def _sent(opened: OpenShare, file: FileStorage, sender: str) -> dict[str, Any]:
+    shares = services().streams.shares
+    if not shares.left_today(opened.share):
+        reason = f"The link takes {MAX_SENT_PER_DAY} images a day. Try again tomorrow."
+        return {"name": file.filename or "unnamed", "ok": False, "reason": reason}
+    row = store_file(
+        opened.stream,
+        file,
+        lambda: Upload(file.stream, file.filename or "unnamed", ImageVisibility.PRIVATE),  # type: ignore[arg-type]
+    )
+    if row["ok"]:
+        shares.note_sent(opened.share, row["image_id"], sender)
+    elif row["kind"] == "duplicate":  # that it is there already is for those who see it
+        row["ok"] = True
+    elif row["kind"] == "too-many":
+        row["reason"] = FULL
+    return {name: row[name] for name in ("name", "size_bytes", "ok", "reason") if name in row}
+
+
+def _limits() -> dict[str, Any]:
+    return {"max_mb": services().streams.limits.max_bytes / 1e6}
