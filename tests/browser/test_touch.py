@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.browser.test_streams import IS_OPEN
 from tests.imaging.test_barcode import photo
 from tests.support.musicbrainz import Archive
 from tests.support.origin import jpeg
@@ -13,6 +14,8 @@ from tests.support.vault import Vault
 
 Open = Callable[..., Any]
 BARCODE = "4000000000006"
+IS_LARGE = """() => { const image = document.querySelector(".pswp__item[aria-hidden=false] .pswp__img:not(.pswp__img--placeholder)");
+  return image?.src.includes("/cache/detail-2x/") && image.complete && image.naturalWidth > 0; }"""
 SIZES = [(800, 480), (390, 844)]
 
 
@@ -52,7 +55,7 @@ class Finger:
 def test_a_bought_record_goes_in_by_its_barcode_is_edited_played_flipped_counted_and_undone(
     chromium: Any, home: str, tmp_path: Path, width: int, height: int
 ) -> None:
-    """Nine taps, the photograph among them; only the tracks are typed."""
+    """Eight taps, the photograph among them; only the tracks are typed."""
     context = chromium.new_context(viewport={"width": width, "height": height}, has_touch=True, base_url=home)
     page = context.new_page()
     finger = Finger(page, tmp_path)
@@ -112,6 +115,8 @@ def test_a_tap_on_the_cover_enlarges_it_and_further_images_follow(open_page: Ope
     page.screenshot(path=tmp_path / "record.png")
     page.get_by_role("link", name="Enlarge the cover").tap()
     page.locator(".pswp--open .lightbox-caption b", has_text="Cover").wait_for()
+    page.wait_for_function(IS_LARGE)
+    page.wait_for_function(IS_OPEN)
     page.screenshot(path=tmp_path / "lightbox.png")
     assert page.locator(".lightbox-caption a").count() == 0
     page.keyboard.press("ArrowRight")
