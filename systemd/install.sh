@@ -141,8 +141,8 @@ build_release() { # SOURCE; leaves its name in $release
   for extra in "${extras[@]:-}"; do
     [[ -z $extra ]] || install_requirements "$folder" "requirements-$extra.txt"
   done
-  # For the commands, and for the service, which runs without docstrings and may not write here.
-  "$folder/venv/bin/python" -m compileall -q -o 0 -o 2 "$folder" >/dev/null || true
+  # For the commands, and for the service, which runs without docstrings and may not write here. Neither uses pip.
+  "$folder/venv/bin/python" -m compileall -q -o 0 -o 2 -x "/site-packages/(pip|setuptools|pkg_resources)/" "$folder" >/dev/null || true
   # As the service would begin: what cannot be imported never takes the place of what runs.
   (cd "$folder" && env -i PATH=/usr/bin:/bin PYTHONDONTWRITEBYTECODE=1 venv/bin/python -OO -c 'import app') ||
     { rm -rf "$folder"; refuse "version $release cannot run on this machine. Nothing was changed."; }

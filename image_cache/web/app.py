@@ -26,6 +26,8 @@ from image_cache.web.covers.edit import sleeves
 from image_cache.web.covers.media import WarmCovers, media
 from image_cache.web.errors import register_errors
 from image_cache.web.files.api import file_api
+from image_cache.web.files.login_views import logins
+from image_cache.web.files.registry_views import registries
 from image_cache.web.files.views import files
 from image_cache.web.forwarded import Forwarded, register_prefix
 from image_cache.web.imports.discogs import discogs, register_discogs
@@ -117,6 +119,8 @@ def build_app(services: Services) -> Flask:
         shared_pages,
         visitor_uploads,
         files,
+        registries,
+        logins,
         file_api,
         jobs,
         importing,

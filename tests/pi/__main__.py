@@ -18,7 +18,7 @@ from tests.pi import report
 from tests.pi.board import Board, install, prepare_stream
 from tests.pi.cases import CASES
 from tests.pi.guest import CPUS
-from tests.pi.image import BASE_DIR, PYTHONS, Image, image, missing
+from tests.pi.image import BASE_DIR, PYTHONS, image, missing
 
 
 def main() -> int:
@@ -35,18 +35,18 @@ def main() -> int:
     if reason := missing():
         print(reason, file=sys.stderr)
         return 2
-    is_built = Image(known.suite, BASE_DIR / known.suite).built.exists()
     made = image(known.suite)
     board = Board(known.suite, known.memory)
     board.cuts = known.cuts
     runs = Runs(board)
-    if not is_built:
+    if not runs.has("build"):
         runs.keep("build", "The image is built from packages", float(made.built.read_text()), {})
     with board.origin:
         is_ready = prepared(board, runs)
         failed = [name for name in known.cases or CASES if is_ready and not runs.one(name, again=bool(known.cases))]
     report.write(report.kept(BASE_DIR))
-    print(f"{report.REPORT}: {f'failed: {failed}' if failed else 'all held'}")
+    outcome = f"failed: {failed}" if failed else "all held" if is_ready else "not installed"
+    print(f"{report.REPORT}: {outcome}")
     return 1 if failed or not is_ready else 0
 
 
@@ -108,6 +108,9 @@ class Runs:
             case.run(self.board)
 
         return self.run(name, case.title, whole)
+
+    def has(self, name: str) -> bool:
+        return self._path(name).exists()
 
     def run(self, name: str, title: str, work: Callable[[], None]) -> bool:
         """Do it, note memory and bytes, end the machine (`start` is frozen instead); return whether it held."""

@@ -1,11 +1,12 @@
 """A board with VinylVault on it: installed once for a suite, frozen once for a size of memory, continued for each case."""
 
+import hashlib
 import json
 import re
 import shutil
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
@@ -251,20 +252,24 @@ def _given(suite: str, share: Path) -> str:
     """Lay out the program and its wheels for the machine; return a name for this version of it."""
     shutil.rmtree(share / "good", ignore_errors=True)
     program(share / "good")
-    wheels = share / "wheels"
-    subprocess.run(
-        ["make", "-s", "wheelhouse", f"WHEELHOUSE={wheels}", "ARCH=aarch64", f"FOR_PYTHON={PYTHONS[suite]}"],
-        cwd=ROOT,
-        check=True,
-        stdout=subprocess.DEVNULL,
-        timeout=1800,
-    )
-    digest = subprocess.run(
-        "find . -type f ! -name '*.pyc' ! -path './docs/*' -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum",
-        shell=True,
-        cwd=share / "good",
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    return digest[:8]
+    files = [path for path in sorted((share / "good").rglob("*")) if path.is_file()]
+    wheels, wanted = share / "wheels", _digest(path for path in files if path.name.startswith("requirements"))
+    stamp = share / "wheels-for"
+    if not stamp.exists() or stamp.read_text(encoding="ascii") != wanted:
+        shutil.rmtree(wheels, ignore_errors=True)
+        subprocess.run(
+            ["make", "-s", "wheelhouse", f"WHEELHOUSE={wheels}", "ARCH=aarch64", f"FOR_PYTHON={PYTHONS[suite]}"],
+            cwd=ROOT,
+            check=True,
+            stdout=subprocess.DEVNULL,
+            timeout=1800,
+        )
+        stamp.write_text(wanted, encoding="ascii")
+    return _digest(path for path in files if "docs" not in path.parts)[:8]
+
+
+def _digest(paths: Iterable[Path]) -> str:
+    whole = hashlib.sha256()
+    for path in paths:
+        whole.update(f"{path.name}\0".encode() + path.read_bytes())
+    return whole.hexdigest()

@@ -49,7 +49,14 @@ class Guest:
             *("-kernel", str(self.image.kernel), "-initrd", str(self.image.initrd)),
             *("-append", f"root=/dev/vda rw console=ttyAMA0 loglevel=4 {kernel}".strip()),
             *("-drive", f"file={disk},if=none,id=card,format=qcow2,cache=writeback,discard=unmap"),
-            *("-device", "virtio-blk-pci,drive=card", "-device", "virtio-net-pci,netdev=net", "-device", "virtio-rng-pci"),
+            *(
+                "-device",
+                "virtio-blk-pci,drive=card",
+                "-device",
+                "virtio-net-pci,netdev=net,romfile=",
+                "-device",
+                "virtio-rng-pci",
+            ),
             "-netdev",
             f"user,id=net,hostfwd=tcp:127.0.0.1:{self._ssh_port}-:22,hostfwd=tcp:127.0.0.1:{self.port}-:5000",
             *("-serial", f"file:{self.console}", "-qmp", f"unix:{self.folder / 'qmp'},server=on,wait=off"),
@@ -63,7 +70,8 @@ class Guest:
                 ["nice", "-n", "19", *command], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
         if frozen:
-            self._wait_for(lambda: self._ask("query-status")["status"] == "running")
+            self._wait_for(lambda: self._ask("query-status")["status"] == "paused")
+            self._ask("cont")
         else:
             self.boots += 1
         self._wait_for(self._connects)

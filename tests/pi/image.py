@@ -25,6 +25,7 @@ PROGRAMS = {  # and the Debian package that has it
     "qemu-system-aarch64": "qemu-system-arm",
     "qemu-img": "qemu-utils",
     "mmdebstrap": "mmdebstrap",
+    "arch-test": "arch-test",
     "qemu-aarch64-static": "qemu-user-static",
     "mkfs.ext4": "e2fsprogs",
     "ssh": "openssh-client",
