@@ -115,7 +115,7 @@ def test_a_tap_on_the_cover_enlarges_it_and_further_images_follow(open_page: Ope
     page.screenshot(path=tmp_path / "record.png")
     page.get_by_role("link", name="Enlarge the cover").tap()
     page.locator(".pswp--open .lightbox-caption b", has_text="Cover").wait_for()
-    page.wait_for_function(IS_LARGE)
+    page.wait_for_function(IS_LARGE, timeout=90_000)  # behind the covers of the wall in the queue
     page.wait_for_function(IS_OPEN)
     page.screenshot(path=tmp_path / "lightbox.png")
     assert page.locator(".lightbox-caption a").count() == 0

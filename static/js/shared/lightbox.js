@@ -4,8 +4,8 @@
  */
 const PHOTOSWIPE = "../../vendor/photoswipe-5.4.4/";
 const COVER_PX = 1200; // the longest side of the largest rendering of a cover
-const RENDER_TRIES = 20;
-const RENDER_MS = 700; // between two looks whether it was rendered
+const RENDER_TRIES = 60;
+const RENDER_MS = 1000; // between two looks whether it was rendered
 
 /** @typedef {HTMLAnchorElement} Frame a link around an image; its data attributes say what the lightbox shows */
 
@@ -88,7 +88,7 @@ function slideOf(frame) {
   const image = imageOf(frame);
   const { width, height } = frame.dataset.width ? frame.dataset : enlarged(image);
   const src = isBlurred(frame) ? blurred : image?.src;
-  return { src, width: Number(width), height: Number(height), alt: image?.alt ?? "", msrc: image?.currentSrc, element: frame, thumbCropped: frame.matches(".frame") };
+  return { src, width: Number(width), height: Number(height), alt: image?.alt ?? "", msrc: image?.currentSrc, element: frame.contains(image) ? frame : image, thumbCropped: frame.matches(".frame") };
 }
 
 /** Return the image of a frame, which covers it where the frame lies over it. @param {Frame} frame */
