@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from tests.browser.test_streams import IS_OPEN
 from tests.imaging.test_barcode import photo
 from tests.support.musicbrainz import Archive
 from tests.support.origin import jpeg
@@ -116,12 +115,18 @@ def test_a_tap_on_the_cover_enlarges_it_and_further_images_follow(open_page: Ope
     page.get_by_role("link", name="Enlarge the cover").tap()
     page.locator(".pswp--open .lightbox-caption b", has_text="Cover").wait_for()
     page.wait_for_function(IS_LARGE, timeout=90_000)  # behind the covers of the wall in the queue
-    page.wait_for_function(IS_OPEN)
     page.screenshot(path=tmp_path / "lightbox.png")
     assert page.locator(".lightbox-caption a").count() == 0
-    page.keyboard.press("ArrowRight")
-    page.locator(".lightbox-caption b", has_text="Inner sleeve").wait_for()
-    page.wait_for_function("() => [...document.querySelectorAll('.pswp__img')].some((one) => one.naturalWidth === 900)")
+    inner_caption = page.locator(".lightbox-caption b", has_text="Inner sleeve")
+    for _ in range(60):  # a key that comes before its opening is over is lost; after the last image there is none
+        page.keyboard.press("ArrowRight")
+        page.wait_for_timeout(250)
+        if inner_caption.count():
+            break
+    inner_caption.wait_for()
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('.pswp__img')].some((one) => one.naturalWidth === 900)", timeout=90_000
+    )
     assert page.url.endswith(path)  # the key did not go along the shelf
     page.go_back()
     page.locator(".pswp").wait_for(state="detached")
