@@ -179,7 +179,7 @@ class HttpClient:
         `min_speed` the total time is not limited while the body is fast enough. `encodings` are those that the caller can
         decode; nothing is decoded here. With `redirects=0` none is followed, so that secret headers are sent to `url` alone.
         A `body` makes it a POST, which is sent once; take `redirects=0` with it. With `accepted=None` any status is a response.
-        `secrets` are headers for the scheme, host and port of `url` only: a redirect elsewhere ends them, also on its way back.
+        `secrets` are headers for the scheme, host and port of `url` only: a redirect elsewhere ends them, even if the next one leads back.
         """
         limit_bytes = self._max_bytes if max_bytes is None else max_bytes
         seconds = min_speed.window_s if min_speed is not None else self._deadline_s if deadline_s is None else deadline_s
