@@ -486,6 +486,20 @@ class Settings:
         return self.state_dir / "discogs_token"
 
     @property
+    def alerts_path(self) -> Path:
+        """Secret: where alerts are sent, with the tokens and passwords for it."""
+        return self.state_dir / "alert_secrets.json"
+
+    @property
+    def origin_credentials_path(self) -> Path:
+        """Secret: the logins for origins of large files."""
+        return self.state_dir / "origin_credentials"
+
+    @property
+    def file_registries_dir(self) -> Path:
+        return self.state_dir / "file_registries"
+
+    @property
     def stream_images_dir(self) -> Path:
         return self.STREAM_IMAGES_DIR or self.state_dir / "stream_images"
 

@@ -94,8 +94,11 @@ class OriginTooLarge(OriginError):
 
     kind = "too-large"
 
-    def __init__(self, url: str, limit_bytes: int, got_bytes: int) -> None:
-        super().__init__(url, f"larger than the {limit_bytes / 1e6:g} MB limit (at least {got_bytes / 1e6:.1f} MB)")
+    def __init__(self, url: str, limit_bytes: int, got_bytes: int, *, of_bytes: int | None = None) -> None:
+        """`of_bytes`: the whole limit, when pinned files leave only `limit_bytes` of it."""
+        limit = f"{limit_bytes / 1e6:g} MB"
+        limit += " limit" if of_bytes is None else f" that pinned files leave of the {of_bytes / 1e6:g} MB limit"
+        super().__init__(url, f"larger than the {limit} (at least {got_bytes / 1e6:.1f} MB)")
         self.limit_bytes = limit_bytes
         self.got_bytes = got_bytes
 

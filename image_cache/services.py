@@ -32,12 +32,13 @@ from image_cache.importers.demo import DemoImporter
 from image_cache.importers.demo_vault import DemoVault
 from image_cache.importers.discogs.connection import DiscogsConnection
 from image_cache.importers.discogs.service import DiscogsService
-from image_cache.importers.lookup.having import HavingReader
 from image_cache.importers.lookup.service import RecordLookup
 from image_cache.importers.music.images import MusicImages
 from image_cache.importers.music.service import MusicService
 from image_cache.importers.plays.service import PlaysImporter
 from image_cache.importers.tables.service import TableService
+from image_cache.maintenance.actions.log import ActionLog
+from image_cache.maintenance.alerts.service import Alerts
 from image_cache.maintenance.health.check import Check
 from image_cache.maintenance.health.examine import examine_service
 from image_cache.maintenance.housekeeping import Housekeeping
@@ -45,6 +46,7 @@ from image_cache.maintenance.memory import memory_job
 from image_cache.maintenance.readonly_vault import ReadonlyVault
 from image_cache.maintenance.scrub import Nightly, Scrub, activity
 from image_cache.records.batches.selection_table import SelectionTable
+from image_cache.records.batches.tasks import BatchTasks
 from image_cache.records.crates.table import CrateTable
 from image_cache.records.editing.editor import RecordEditor
 from image_cache.records.library import Library
@@ -88,6 +90,7 @@ class Services:
     record_images: RecordImages
     removal: RecordRemoval
     selections: SelectionTable
+    batch_tasks: BatchTasks
     crates: CrateTable
     accounts: Accounts
     household: Household
@@ -110,9 +113,10 @@ class Services:
     music: MusicService
     artwork: ArtworkService
     lookup: RecordLookup
-    having: HavingReader
     scrub: Scrub
     nightly: Nightly
+    alerts: Alerts
+    actions: ActionLog
     vault: ReadonlyVault  # the same databases, for those who only look; closed with them
     pool: Pool
     _parts: CoverServices
@@ -122,7 +126,7 @@ class Services:
 
     def checks(self) -> list[Check]:
         """Check the service from inside, as `/health` shows it."""
-        return examine_service(self.vault, errors=self.pool.recent_errors(), are_originals_away=self.streams.images.is_offline)
+        return _checks(self.vault, self.pool, self.streams)
 
     def resume_fetching(self) -> None:
         """Fetch again after an operator's pause, at once."""
@@ -154,6 +158,7 @@ class Services:
         until = time.monotonic() + timeout_s
         has_ended = self.tasks.close(timeout_s / 2) & self.pool.close(timeout_s / 2)
         has_ended &= self.nightly.close(max(0.1, until - time.monotonic()))
+        has_ended &= self.alerts.close(max(0.1, until - time.monotonic()))
         if not self.files.close(max(0.1, until - time.monotonic())) or not has_ended:
             logger.warning("threads still busy at shutdown")
         forget_image_manager(self.streams)
@@ -215,6 +220,7 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
 
     tasks = TaskRunner(catalog, settings.state_dir, clock=clock)
     indexer = SearchIndexer(catalog, tasks)
+    selections = SelectionTable(catalog)
     scrobbling = Scrobbling(settings, catalog, library=library, tasks=tasks, clock=clock)
     tables = TableService(settings, library, covers, tasks)
     demo = DemoImporter(library, covers, tasks)
@@ -238,6 +244,9 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
     housekeeping = Housekeeping(covers, parts.decoder, library.cover_urls, retention_days=settings.RETENTION_DAYS)
     scrub = Scrub(settings, covers, streams, files.cache, parts.decoder, wake_files=files.wake, clock=clock)
     nightly = Nightly(scrub, settings.SCRUB_HOUR, lambda: activity(covers, streams))
+    vault = _readonly(settings=settings, catalog=catalog, covers=covers, limits=limits, streams=streams, files=files)
+    actions = ActionLog(catalog, clock=clock)
+    alerts = Alerts(settings, catalog, lambda: _checks(vault, pool, streams), clock=clock)
     jobs = [
         *housekeeping.periodic_jobs(),
         PeriodicJob("limits", LIMITS_S, lambda: _apply(limits, covers), first_s=LIMITS_S),
@@ -255,11 +264,14 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
         *artwork.periodic_jobs(),
         *files.periodic_jobs(),
         nightly.periodic_job(),
+        alerts.periodic_job(),
+        actions.periodic_job(),
         memory_job(catalog, covers.cache.index.database, streams.cache.engine.index.database),
     ]
     if settings.FRONT_DIR is not None:
         folders = {"streams": settings.stream_cache_dir, "originals": settings.stream_images_dir, "files": settings.files_dir}
         jobs.extend(NginxLinks(settings.FRONT_DIR, covers.cache, folders).periodic_jobs())
+    pool = Pool(parts.loader.run_due, jobs, workers=settings.MAX_CONCURRENT_DOWNLOADS, wakeup=wakeup)
     return Services(
         settings=settings,
         catalog=catalog,
@@ -268,7 +280,8 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
         scrobbling=scrobbling,
         editor=RecordEditor(catalog, clock=clock),
         removal=library.removal,
-        selections=SelectionTable(catalog),
+        selections=selections,
+        batch_tasks=BatchTasks(library.batches, selections, tasks),
         crates=CrateTable(catalog),
         cover_editor=artwork.editor,
         record_images=artwork.images,
@@ -297,14 +310,19 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
         lookup=RecordLookup(
             settings, catalog, parts.decoder, library=library, fetcher=parts.fetcher, discogs=connection, tasks=tasks, clock=clock
         ),
-        having=HavingReader(catalog, library),
         scrub=scrub,
         nightly=nightly,
-        vault=_readonly(settings=settings, catalog=catalog, covers=covers, limits=limits, streams=streams, files=files),
-        pool=Pool(parts.loader.run_due, jobs, workers=settings.MAX_CONCURRENT_DOWNLOADS, wakeup=wakeup),
+        alerts=alerts,
+        actions=actions,
+        vault=vault,
+        pool=pool,
         _parts=parts,
         _lock=lock,
     )
+
+
+def _checks(vault: ReadonlyVault, pool: Pool, streams: StreamImageManager) -> list[Check]:
+    return examine_service(vault, errors=pool.recent_errors(), are_originals_away=streams.images.is_offline)
 
 
 def _apply(limits: RuntimeLimits, covers: ImageCache, most_s: float = LIMITS_S) -> None:
@@ -337,4 +355,5 @@ def _readonly(
         limits=limits,
         file_limits=files.limits,
         waiting_renders=streams.images.waiting_renders,
+        stream_cache=engine,
     )

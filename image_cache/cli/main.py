@@ -18,16 +18,43 @@ USERS = {
     "remove": (f"{CONTENT}.users:remove", "Remove an account, its sessions and memberships"),
     "password": (f"{CONTENT}.users:password", "Change a password and log out all sessions of the account"),
 }
-FILES = {
-    "get": (f"{CONTENT}.files:get", "Download a file and print its path"),
+REGISTRY = {
+    "add": (f"{CONTENT}.file_registry:add", "Add a registry file: name, sha256 and url in each line"),
+    "list": (f"{CONTENT}.file_registry:list_registries", "List the registries"),
+    "show": (f"{CONTENT}.file_registry:show", "List the files of a registry"),
+    "rm": (f"{CONTENT}.file_registry:remove", "Remove a registry; its files stay"),
+}
+LOGIN = {
+    "add": (f"{CONTENT}.file_logins:add", "Add the login of an origin; the secret is read from standard input"),
+    "list": (f"{CONTENT}.file_logins:list_logins", "List the origins that have a login"),
+    "rm": (f"{CONTENT}.file_logins:remove", "Remove the login of an origin"),
+    "import": (f"{CONTENT}.file_logins:import_netrc", "Import the logins of a netrc file"),
+}
+FILES: dict[str, tuple[str, str] | click.Group] = {
+    "get": (f"{CONTENT}.files:get", "Download a file, or all files of a registry"),
+    "registry": LazyGroup(
+        "registry", {"Commands": REGISTRY}, help="Manage registries: names with checksums and URLs.", short_help="Registries"
+    ),
     "list": (f"{CONTENT}.files:list_files", "List cached files and running downloads"),
     "verify": (f"{CONTENT}.files:verify_files", "Verify every file against its checksum"),
+    "login": LazyGroup("login", {"Commands": LOGIN}, help="Manage logins for origins.", short_help="Logins for origins"),
+    "pin": (f"{CONTENT}.file_space:pin_files", "Pin files: they are never evicted"),
+    "unpin": (f"{CONTENT}.file_space:unpin_files", "Unpin files: they can be evicted again"),
+    "rm": (f"{CONTENT}.file_space:remove", "Remove files from the cache"),
+    "prune": (f"{CONTENT}.file_space:prune_files", "Remove files unused for a time; --dry-run shows them"),
+    "du": (f"{CONTENT}.file_space:disk_usage", "Show how much space the files of each origin take"),
+    "link-folder": (f"{CONTENT}.file_space:link_folder", "Keep a folder of links with readable names"),
+    "speed": (f"{CONTENT}.file_space:speed", "Show or change the speed limit of all downloads, and its hours"),
     "import": (f"{CONTENT}.files:import_files", "Import files from another cache"),
 }
 STREAMS = {
     "list": (f"{CONTENT}.streams:list_streams", "List streams with their owner and number of images"),
     "import": (f"{CONTENT}.streams:import_streams", "Import streams from the original layout"),
     "check": (f"{CONTENT}.streams:check_privacy", "Check that each kind of visitor sees only what they should"),
+}
+ALERTS = {
+    "list": ("image_cache.cli.maintenance.alerts:list_destinations", "List the destinations and what was sent last"),
+    "test": ("image_cache.cli.maintenance.alerts:test", "Send a test to every destination, or to one"),
 }
 STORAGE = {
     "check": (f"{CONTENT}.streams:check_storage", "Test every operation that a storage must support"),
@@ -50,6 +77,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str] | click.Group]] = {
             "Explain one cover, file or stream image: where it is stored, why it is missing",
         ),
         "probe": ("image_cache.cli.maintenance.probe:probe", "Test whether a URL can be downloaded; stores nothing"),
+        "alerts": LazyGroup("alerts", {"Commands": ALERTS}, help="Test the alerts.", short_help="Alerts"),
         "selftest": (
             "image_cache.cli.maintenance.selftest:selftest",
             "Test the whole cover pipeline in a temporary folder",

@@ -1,5 +1,6 @@
 """The schema of `catalog.db`: script n takes it from version n to n + 1. A script that was released is never edited."""
 
+from image_cache.db.operator_schema import ACTIONS, ALERTS
 from image_cache.db.play_schema import PLAY_IMPORTS, SCROBBLING
 from image_cache.db.record_schema import BATCHES, KEEPING, RECORD_IMAGES, VALUES, WANTS
 from image_cache.db.stream_schema import SHARES, TRASH
@@ -536,4 +537,6 @@ MIGRATIONS = (
     SCROBBLING,
     PLAY_IMPORTS,
     RECORD_IMAGES,
+    ALERTS,
+    ACTIONS,
 )

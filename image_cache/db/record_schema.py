@@ -43,11 +43,10 @@ CREATE TABLE removed_files (  -- their own covers and further images, which stay
 CREATE INDEX removed_files_of_record ON removed_files (album_id);
 CREATE INDEX removed_files_by_address ON removed_files (address);
 
--- The import that added a record, and whether a person has changed it since.
+-- The import that added a record, and whether its notes were written since.
 ALTER TABLE albums ADD COLUMN import_id INTEGER;
 ALTER TABLE albums ADD COLUMN is_touched INTEGER NOT NULL DEFAULT 0;
-CREATE TRIGGER albums_touched AFTER UPDATE OF own_rating, own_notes, own_cover, source_values ON albums
-WHEN NEW.import_id IS NOT NULL AND NOT NEW.is_touched BEGIN
+CREATE TRIGGER albums_touched AFTER UPDATE OF own_notes ON albums WHEN NEW.import_id IS NOT NULL AND NOT NEW.is_touched BEGIN
     UPDATE albums SET is_touched = 1 WHERE id = NEW.id;
 END;
 

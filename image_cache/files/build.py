@@ -3,8 +3,9 @@
 import logging
 import threading
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -13,8 +14,9 @@ from image_cache.config import Settings
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import DatabaseError
 from image_cache.engine.pool import PeriodicJob, Pool
-from image_cache.errors import CacheError, ConfigError, OriginDenied, StorageError, UnknownFile
+from image_cache.errors import CacheError, ConfigError, OriginDenied, OriginError, StorageError, UnknownFile
 from image_cache.files import listing
+from image_cache.files.attempts import Attempt, AttemptTable
 from image_cache.files.cache import FileCache
 from image_cache.files.index import StoredFile
 from image_cache.files.maintenance import remove_expired, sweep
@@ -26,10 +28,14 @@ from image_cache.net.lazy_client import LazyHttpClient, make_fetcher, make_polic
 from image_cache.net.url import parse_url
 
 if TYPE_CHECKING:
+    from image_cache.files.groups import FileGroups
+    from image_cache.files.link_folder import LinkReport
+    from image_cache.files.logins import Logins
     from image_cache.net.client import HttpResponse  # imports urllib3
 
 logger = logging.getLogger(__name__)
 
+UNAUTHORIZED = 401  # the status of a request without a login, or with a wrong one
 WORKERS = 2  # large files at a time: more would only share the same bandwidth
 DAY_S = 86400.0
 FLUSH_S = 60.0
@@ -46,6 +52,7 @@ class FileServices:
         *,
         is_paused: Callable[[], bool] = lambda: False,
     ) -> None:
+        self.settings = settings
         self.clock = clock
         self.is_paused = is_paused  # True while an operator has paused fetching
         self.limits = FileRuntimeLimits(settings, catalog)
@@ -56,6 +63,18 @@ class FileServices:
         self._pool = Pool(self._run_next, [], workers=WORKERS)
         self._starting = threading.Lock()  # protects _is_started
         self._is_started = False
+
+    @cached_property
+    def groups(self) -> "FileGroups":
+        """The registries, and what can be done with all files of one."""
+        from image_cache.files.groups import FileGroups  # rarely used
+
+        return FileGroups(self.cache, self.settings.file_registries_dir, self.settings.IMAGE_SERVER, self.wake)
+
+    @property
+    def logins(self) -> "Logins":
+        """The logins for origins."""
+        return self._opener.logins
 
     def exists(self) -> bool:
         """Return True if there ever was a file. Opens nothing."""
@@ -71,6 +90,10 @@ class FileServices:
         if found is None:
             raise UnknownFile("No such file.")
         return found
+
+    def attempts(self, digest: str) -> list[Attempt]:
+        """Return the attempts to fetch a file, the latest first."""
+        return AttemptTable(self.cache.index, digest).listed()
 
     def stats(self) -> dict[str, Any]:
         """Return the figures of the cache, zeros while its folder cannot be used.
@@ -95,8 +118,8 @@ class FileServices:
         """Count a use, and return the path of the file."""
         return self.cache.use(stored)
 
-    def preview(self, digest: str) -> Preview | None:
-        """Return the preview of a volume; None for a file that is none by its name, or is not whole.
+    def preview(self, digest: str, at: tuple[int, ...] = ()) -> Preview | None:
+        """Return the preview of a volume, with the slices `at` these numbers, else the middle ones; None for a file that is none by its name, or is not whole.
 
         Takes a moment the first time. Raises `FileRejected`, or `DecoderFailed`.
         """
@@ -106,11 +129,11 @@ class FileServices:
             return None
         if not is_installed():
             return Preview((), (), "the preview extra is not installed (see requirements-nifti.txt)")
-        return self._previewer.preview(self.cache.root / stored.path, stored.name, stored.sha256)
+        return self._previewer.preview(self.cache.root / stored.path, stored.name, stored.sha256, at)
 
-    def enqueue(self, url: str, *, sha256: str = "", ttl_s: float | None = None) -> str:
+    def enqueue(self, url: str, *, sha256: str = "", ttl_s: float | None = None, is_pinned: bool = False) -> str:
         """Queue a file and return its digest. Raises `OriginDenied`, or `CacheError` for a malformed checksum."""
-        digest = self._queue.enqueue(url, sha256=sha256, ttl_s=ttl_s)
+        digest = self._queue.enqueue(url, sha256=sha256, ttl_s=ttl_s, is_pinned=is_pinned)
         self.wake()
         return digest
 
@@ -132,6 +155,14 @@ class FileServices:
         if not DIGEST.fullmatch(digest) or not self.cache.remove(digest):
             raise UnknownFile("No such file.")
 
+    def pin(self, digest: str, *, is_pinned: bool = True) -> None:
+        """Pin a file, so that it is never evicted, or unpin it; one that is downloading too. Raises `UnknownFile`."""
+        if not DIGEST.fullmatch(digest):
+            raise UnknownFile("No such file.")
+        from image_cache.files.pins import pin  # rarely used
+
+        pin(self.cache, digest, is_pinned=is_pinned)
+
     def invalidate(self, url: str) -> bool:
         """Remove the file of a URL; return True if there was one."""
         return self.cache.invalidate(url)
@@ -152,6 +183,10 @@ class FileServices:
             self.cache.evict_to(self.limits().budget_bytes)
         return before - self.cache.totals()[0]
 
+    def change_speed(self, mb_per_s: float | None, full_hours: str = "") -> None:
+        """Limit the speed of all downloads together; None: no limit. Those under way obey within seconds. Raises `ConfigError`."""
+        self.limits.change_speed(mb_per_s, full_hours)
+
     def change_ttl(self, digest: str, hours: float | None) -> None:
         """Change the TTL of one file; None: the default. Raises `ConfigError`, or `UnknownFile`."""
         if hours is not None:
@@ -171,6 +206,16 @@ class FileServices:
                 self._pool.start()
         except (CacheError, DatabaseError) as error:
             logger.warning("file cache not checked reason=%s", error)
+
+    def update_links(self) -> "LinkReport | None":
+        """Bring the folder of links in step, if there is one. Raises `StorageError`, or `CacheError` for a folder of the cache."""
+        folder, is_hard = self.limits.link_folder()
+        if not folder:
+            return None
+        from image_cache.files.link_folder import update_links  # rarely used
+
+        names = {member.digest: member.file.name for group in self.groups.all() for member in group.members}
+        return update_links(self.cache, Path(folder), names, is_hard=is_hard)
 
     def wake(self) -> None:
         """Run the queue now."""
@@ -202,6 +247,7 @@ class FileServices:
         if self.cache.exists():
             self._guarded(self.cache.repair)
             self.cache.usage.flush()
+            self._guarded(self.update_links)
 
     def _sweep(self) -> None:
         if self.cache.exists():
@@ -223,12 +269,30 @@ class FileOpener:
         private_cas = {host: settings.IMAGE_SERVER_CA} if host and settings.IMAGE_SERVER_CA else None
         self._policy = make_policy(settings, *image_server(settings.IMAGE_SERVER))
         self._fetcher = LazyHttpClient(lambda: make_fetcher(settings, self._policy, private_cas))
+        self._credentials = settings.origin_credentials_path
+
+    @cached_property
+    def logins(self) -> "Logins":
+        from image_cache.files.logins import Logins  # most vaults have none
+
+        return Logins(self._credentials)
 
     def check(self, url: str) -> None:
         self._policy.check(url)
 
-    def open(self, url: str, **options: Any) -> "AbstractContextManager[HttpResponse]":
-        return self._fetcher.open(url, **options)
+    @contextmanager
+    def open(self, url: str, **options: Any) -> "Iterator[HttpResponse]":
+        """Open a response; the login of the origin is sent to this origin alone. See `HttpClient.open`."""
+        if "logins" in self.__dict__ or self._credentials.exists():
+            options["secrets"] = self.logins.headers(url)
+        try:
+            with self._fetcher.open(url, **options) as response:
+                yield response
+        except OriginError as error:
+            if error.status == UNAUTHORIZED:
+                why = "refused the login" if options.get("secrets") else "needs a login"
+                raise OriginError(error.url, f"HTTP {error.status}: the origin {why}", status=error.status) from error
+            raise
 
     def close(self) -> None:
         """Cut what is under way; later fetches are refused."""

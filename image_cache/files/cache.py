@@ -7,8 +7,9 @@ from pathlib import Path
 
 from image_cache.engine.flight import SingleFlight
 from image_cache.errors import ChecksumMismatch
+from image_cache.files.bandwidth import Throttle
 from image_cache.files.checksums import is_sha256
-from image_cache.files.fetch import Opener, Progress
+from image_cache.files.fetch_terms import Opener, Progress
 from image_cache.files.index import StoredFile
 from image_cache.files.loader import FileLoader, FileRequest
 from image_cache.files.runtime_limits import FileLimits
@@ -33,7 +34,7 @@ class FileCache(FileStore):
         super().__init__(root, limits, base_url=base_url, floor_bytes=floor_bytes, clock=clock)
         self.opener = opener
         self.flight: SingleFlight[Path] = SingleFlight()
-        self.loader = FileLoader(self, opener)
+        self.loader = FileLoader(self, opener, Throttle(root / ".bandwidth", lambda: self.limits().speed, clock))
 
     def peek(self, url: str, ttl_s: float | None = None) -> Path | None:
         """Return the file if it is stored and fresh; asks no origin. Reads all of it when it has to be verified first."""
@@ -49,6 +50,7 @@ class FileCache(FileStore):
         ttl_s: float | None = None,
         *,
         sha256: str = "",
+        mirrors: tuple[str, ...] = (),
         progress: Progress | None = None,
         is_wanted: bool = False,
         is_forced: bool = False,
@@ -56,7 +58,8 @@ class FileCache(FileStore):
     ) -> Path:
         """Return the file, fetching it when it is missing, stale, or not the one with this SHA-256. Callers of one URL share one fetch.
 
-        `is_forced`: ask the origin also about a fresh file. `is_anew`: fetch all of it, whatever is stored.
+        `is_forced`: ask the origin also about a fresh file. `is_anew`: fetch all of it, whatever is stored. `mirrors`: further
+        URLs of a file with this `sha256`; the next one is tried when one fails.
 
         While the origin cannot be reached a stale file is returned, but not with `is_anew`. Raises `OriginError`, `ChecksumMismatch`, `FileRejected`,
         `StorageError` or `FetchStopped`; what was stored before stays.
@@ -71,7 +74,7 @@ class FileCache(FileStore):
         self._miss(target.shown)
         if stored is not None and is_right and self.loader.is_offline(target.host):
             return self.use(stored)
-        request = FileRequest(target, ttl_s, sha256, progress, is_wanted, is_forced, is_anew)
+        request = FileRequest(target, ttl_s, sha256, mirrors, progress, is_wanted, is_forced, is_anew)
         return self.flight.do((target.digest, sha256, is_anew), lambda: self.loader.load(request))
 
     def _miss(self, url: str) -> None:

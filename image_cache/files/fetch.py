@@ -4,12 +4,20 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
-from image_cache.errors import ChecksumMismatch, FetchStopped, FileRejected, OriginCut, OriginTooLarge, OriginUnavailable
+from image_cache.errors import (
+    ChecksumMismatch,
+    FetchStopped,
+    FileRejected,
+    OriginCut,
+    OriginError,
+    OriginTooLarge,
+    OriginUnavailable,
+)
 from image_cache.files.checksums import announced, check_head, content_range, is_whole_by_416, validators
+from image_cache.files.fetch_terms import AttemptLog, FetchControl, FetchOutcome, Opener, Progress, Sources, logged
 from image_cache.files.partial import FetchEffort, PartialFile, PartialMetadata
 from image_cache.files.paths import Remote
 from image_cache.net.deadline import IN_ONE_GO, LARGE_FILES, MinimumSpeed
@@ -28,38 +36,6 @@ HEAD_BYTES = 64
 REPORT_EVERY_S = 0.1
 IDLE_ATTEMPTS_AFTER_PROGRESS = 6  # in a row, once something came: the connection may be back in seconds
 
-Progress = Callable[[int, int | None], object]  # bytes so far, bytes in all as far as known
-
-
-class Opener(Protocol):
-    """Opens guarded connections to origins, as `HttpClient` does; `check` raises `OriginDenied` without connecting."""
-
-    def check(self, url: str) -> None: ...
-
-    def open(self, url: str, **options: Any) -> "AbstractContextManager[HttpResponse]": ...
-
-
-class FetchControl(Protocol):
-    """Ends a fetch from outside. `check` is called often and raises `FetchStopped`; `pause` waits and does the same."""
-
-    def check(self) -> None: ...
-
-    def pause(self, seconds: float) -> None: ...
-
-    def must_yield(self) -> bool:
-        """Return True if other fetches are waiting for this one to pause."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class FetchOutcome:
-    """The result of a fetch. `is_unchanged`: the origin answered 304 to the conditions."""
-
-    is_unchanged: bool
-    sha256: str = ""
-    etag: str = ""
-    last_modified: str = ""
-
 
 class _Restart(Exception):
     """The partial file belongs to another version: start from nothing."""
@@ -70,6 +46,8 @@ class Fetch:
 
     `max_idle_attempts`: how many attempts in a row may make no progress. `effort`: what earlier turns have cost. `patience` is
     shared by all fetches: it limits how many of them may be as slow as `slow_speed`, because a cut would cost all they have.
+    `throttle` is called with the size of each read and returns how many seconds to wait before the next.
+    `mirrors` are further URLs of the same content, which only `sha256` proves: without it they are not used.
     Raises `OriginError` (`OriginCut` for one that would never end), `ChecksumMismatch`, `FileRejected`, `StorageError`, or
     what `control` raises; the part then holds what can be resumed, and nothing that is known to be wrong.
     """
@@ -83,11 +61,14 @@ class Fetch:
         *,
         max_bytes: int,
         sha256: str = "",
+        mirrors: tuple[str, ...] = (),
+        attempts: AttemptLog | None = None,
         conditions: tuple[str, str] = ("", ""),
         max_idle_attempts: int = 3,
         progress: Progress | None = None,
         effort: FetchEffort | None = None,
         patience: threading.Semaphore | None = None,
+        throttle: Callable[[int], float] = lambda _: 0.0,
         min_speed: MinimumSpeed = LARGE_FILES,
         slow_speed: MinimumSpeed = IN_ONE_GO,
         turn_s: float = TURN_S,
@@ -98,11 +79,14 @@ class Fetch:
         self._control = control
         self._max_bytes = max_bytes
         self._sha256 = sha256.lower()
+        self._sources = Sources((remote.url, *(mirrors if sha256 else ())))
+        self._attempts = attempts
         self._conditions = conditions
         self._max_idle_attempts = max_idle_attempts
         self._progress = progress or (lambda _done, _total: None)
         self._effort = effort or FetchEffort()
         self._patience = patience
+        self._throttle = throttle
         self._min_speed = min_speed
         self._slow_speed = slow_speed
         self._turn_s = turn_s
@@ -121,9 +105,8 @@ class Fetch:
             self._received_bytes = 0
             self._control.check()
             try:
-                outcome = self._attempt()
-                if not outcome.is_unchanged:
-                    self._verify()
+                with logged(self._attempts, self._sources.current, self._part.size, lambda: self._received_bytes):
+                    outcome = self._verified_attempt()
             except _Restart as error:
                 logger.info("fetch restarted url=%s reason=%s", self._remote.shown, error)
                 self._count_attempt()
@@ -132,11 +115,15 @@ class Fetch:
                 is_progress = self._count_attempt()
                 has_progressed = has_progressed or is_progress
                 idle = 0 if is_progress else idle + 1
-                pause_s = max(error.retry_after_s or 0.0, PAUSE_S * 2.0**idle if idle else SHORT_PAUSE_S)
+                has_others = self._sources.turn(is_final=error.kind in FINAL)  # the next mirror need not wait for this one
+                rounds = idle // len(self._sources) if has_others else idle
+                pause_s = PAUSE_S * 2.0**rounds if rounds else SHORT_PAUSE_S
+                pause_s = pause_s if has_others else max(error.retry_after_s or 0.0, pause_s)
                 allowed = (
                     max(self._max_idle_attempts, IDLE_ATTEMPTS_AFTER_PROGRESS) if has_progressed else self._max_idle_attempts
                 )
-                if idle >= allowed or pause_s > LONGEST_PAUSE_S or error.kind in FINAL or self._control.must_yield():
+                is_final = error.kind in FINAL and not has_others
+                if rounds >= allowed or pause_s > LONGEST_PAUSE_S or is_final or self._control.must_yield():
                     raise
                 logger.info(
                     "fetch interrupted url=%s bytes=%s reason=%s pause_s=%.1f",
@@ -148,9 +135,19 @@ class Fetch:
                 self._control.pause(pause_s)
             except (OriginTooLarge, FileRejected):
                 self._part.begin(PartialMetadata())
-                raise
+                if not self._sources.turn(is_final=True):
+                    raise
+            except (OriginError, ChecksumMismatch):
+                if not self._sources.turn(is_final=True):
+                    raise
             else:
                 return outcome
+
+    def _verified_attempt(self) -> FetchOutcome:
+        outcome = self._attempt()
+        if not outcome.is_unchanged:
+            self._verify()
+        return outcome
 
     def _count_attempt(self) -> bool:
         """Count what the attempt cost; return True if it made progress. Raises `OriginCut` if continuing would have no end."""
@@ -177,7 +174,7 @@ class Fetch:
         with (
             ExitStack() as slow,
             self._opener.open(
-                self._remote.url,
+                self._sources.current,
                 headers=headers,
                 accepted=accepted,
                 max_bytes=self._max_bytes,
@@ -188,7 +185,8 @@ class Fetch:
             if response.status == 304:
                 return FetchOutcome(is_unchanged=True)
             if response.status == 416:
-                if is_whole_by_416(response.headers, offset, part.note.etag, part.note.total_bytes):
+                etag = part.note.etag if self._is_same_source else ""
+                if is_whole_by_416(response.headers, offset, etag, part.note.total_bytes):
                     return self._outcome()
                 raise _Restart("the requested range is outside the file")
             if response.status == 206:
@@ -205,7 +203,7 @@ class Fetch:
         headers = {"Accept": "*/*"}
         if offset:
             headers["Range"] = f"bytes={offset}-"
-            if self._part.note.validator:
+            if self._part.note.validator and self._is_same_source:
                 headers["If-Range"] = self._part.note.validator
             return headers
         etag, last_modified = self._conditions
@@ -223,6 +221,11 @@ class Fetch:
             raise OriginUnavailable(self._remote.url, "the file changes on every request", kind="changing")
 
     @property
+    def _is_same_source(self) -> bool:
+        """True if the part came from the URL that this attempt asks."""
+        return self._part.note.source in ("", self._sources.current)
+
+    @property
     def _can_resume(self) -> bool:
         return self._has_ranges and bool(self._part.note.validator or self._sha256)
 
@@ -232,12 +235,15 @@ class Fetch:
         if self._part.size:
             before = self._part.note
             now = validators(response.headers)
-            if before.validator and before.validator in (now["etag"], now["last_modified"]):
+            if not self._is_same_source:
+                self._has_ranges = False  # a mirror that sends the file from its first byte; the checksum decides
+            elif before.validator and before.validator in (now["etag"], now["last_modified"]):
                 self._has_ranges = False  # the rest was requested, and it sends the same version from its first byte
             else:
                 self._restart()
         note = PartialMetadata(
             url=self._remote.url,
+            source=self._sources.current,
             total_bytes=response.length,
             promised=announced(response.headers, is_whole=True),
             **validators(response.headers),
@@ -253,7 +259,8 @@ class Fetch:
         if found is None or found.start != offset or found.end < offset:
             raise _Restart("the origin returned the wrong byte range")
         total = found.total
-        etag = validators(response.headers)["etag"]
+        # The validators of another mirror say nothing about this part; what two mirrors sent is compared with the SHA-256.
+        etag = validators(response.headers)["etag"] if self._is_same_source else ""
         if (etag and note.etag and etag != note.etag) or (None not in (total, note.total_bytes) and total != note.total_bytes):
             raise _Restart("the file has changed")
         if total is not None and found.end != total - 1 and response.length is None:
@@ -261,7 +268,7 @@ class Fetch:
         if total is not None and total > self._max_bytes:
             raise OriginTooLarge(self._remote.url, self._max_bytes, total)
         self._was_resumed = True
-        promised = announced(response.headers, is_whole=False)
+        promised = announced(response.headers, is_whole=False) if self._is_same_source else {}
         if any(note.promised.get(name, value) != value for name, value in promised.items()):
             raise _Restart("the file has changed")
         if total is not None and note.total_bytes is None:
@@ -275,6 +282,8 @@ class Fetch:
         for chunk in response.chunks():
             part.append(chunk)
             self._received_bytes += len(chunk)
+            if delay_s := self._throttle(len(chunk)):
+                self._control.pause(delay_s)
             if needs_head and part.size >= HEAD_BYTES:
                 check_head(self._remote.name, part.head(HEAD_BYTES))
                 needs_head = False

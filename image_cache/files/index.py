@@ -2,67 +2,13 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from image_cache.db.database import Connection, Database, Row
 from image_cache.files.paths import Remote
-
-MIGRATIONS = (
-    """
-    -- `epoch`: raised after an unclean stop; a file that was not verified since is verified before it is handed out.
-    CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
-
-    CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
-
-    -- One row per file, written after the file, removed after it. There are hundreds, not millions: sums need no triggers.
-    CREATE TABLE files (
-        digest TEXT PRIMARY KEY,            -- of the URL
-        url TEXT NOT NULL,
-        name TEXT NOT NULL,
-        path TEXT NOT NULL,                 -- below the folder; holds the content's hash, so other bytes have another path
-        sha256 TEXT NOT NULL,
-        size_bytes INTEGER NOT NULL,
-        mtime_ns INTEGER NOT NULL,          -- a file that was touched since is verified before it is handed out
-        etag TEXT NOT NULL,
-        last_modified TEXT NOT NULL,
-        stored_at REAL NOT NULL,
-        checked_at REAL NOT NULL,           -- when the origin last said that this is its file
-        ttl_s REAL,                         -- NULL: the default, also when that changes
-        used_at REAL NOT NULL,
-        hits INTEGER NOT NULL DEFAULT 0,
-        verified_at REAL NOT NULL,
-        epoch INTEGER NOT NULL,
-        is_corrupt INTEGER NOT NULL DEFAULT 0
-    ) WITHOUT ROWID;
-    CREATE INDEX files_lru ON files (used_at);
-
-    -- What is on its way, or was and did not arrive. A row goes with its file's arrival.
-    CREATE TABLE fetches (
-        digest TEXT PRIMARY KEY,
-        url TEXT NOT NULL,
-        name TEXT NOT NULL,
-        sha256 TEXT NOT NULL DEFAULT '',    -- what the caller expects
-        ttl_s REAL,
-        is_wanted INTEGER NOT NULL,         -- the background brings it; 0: a caller waits for it
-        state TEXT NOT NULL CHECK (state IN ('waiting', 'working', 'paused', 'failed')),
-        reason TEXT NOT NULL DEFAULT '',
-        failures INTEGER NOT NULL DEFAULT 0,
-        retry_at REAL NOT NULL DEFAULT 0,
-        added_at REAL NOT NULL,
-        total_bytes INTEGER,                -- as far as the origin says
-        began_at REAL NOT NULL DEFAULT 0,   -- of the attempt under way, for its speed
-        began_bytes INTEGER NOT NULL DEFAULT 0
-    ) WITHOUT ROWID;
-    """,
-    # What a fetch has cost over all turns, see `FetchEffort`.
-    """
-    ALTER TABLE fetches ADD COLUMN furthest_bytes INTEGER NOT NULL DEFAULT 0;
-    ALTER TABLE fetches ADD COLUMN received_bytes INTEGER NOT NULL DEFAULT 0;
-    ALTER TABLE fetches ADD COLUMN cuts INTEGER NOT NULL DEFAULT 0;
-    """,
-)
+from image_cache.files.schema import MIGRATIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +32,7 @@ class StoredFile:
     verified_at: float
     epoch: int
     is_corrupt: bool
+    is_pinned: bool = False
 
     @property
     def remote(self) -> Remote:
@@ -113,6 +60,8 @@ class PendingFile:
     furthest_bytes: int
     received_bytes: int
     cuts: int
+    is_pinned: bool = False
+    mirrors: str = ""
 
     @property
     def remote(self) -> Remote:
@@ -154,17 +103,22 @@ class FileIndex:
         return [_stored(row) for row in self.db.rows(f"SELECT {_STORED} FROM files ORDER BY used_at DESC, digest")]
 
     def victims(self, count: int, keep: str = "") -> list[StoredFile]:
-        """Return the least recently used files, without the one of digest `keep`."""
+        """Return the least recently used files, without the pinned ones and the one of digest `keep`."""
         return [
             _stored(row)
             for row in self.db.rows(
-                f"SELECT {_STORED} FROM files WHERE digest <> ? ORDER BY used_at, digest LIMIT ?", (keep, count)
+                f"SELECT {_STORED} FROM files WHERE NOT is_pinned AND digest <> ? ORDER BY used_at, digest LIMIT ?", (keep, count)
             )
         ]
 
     def totals(self) -> tuple[int, int]:
         """Return the number of files and their bytes."""
         row = self.db.row("SELECT count(*), coalesce(sum(size_bytes), 0) FROM files")
+        return (int(row[0]), int(row[1])) if row else (0, 0)
+
+    def pinned(self, besides: str = "") -> tuple[int, int]:
+        """Return the number of pinned files and their bytes, without the file of digest `besides`."""
+        row = self.db.row("SELECT count(*), coalesce(sum(size_bytes), 0) FROM files WHERE is_pinned AND digest <> ?", (besides,))
         return (int(row[0]), int(row[1])) if row else (0, 0)
 
     def insert(self, stored: StoredFile, *, ends_fetch: bool = False) -> None:
@@ -202,16 +156,33 @@ class FileIndex:
     def fetches(self) -> list[PendingFile]:
         return [_pending(row) for row in self.db.rows(f"SELECT {_PENDING} FROM fetches ORDER BY added_at, digest")]
 
-    def add_pending(self, remote: Remote, *, sha256: str, ttl_s: float | None, is_wanted: bool, state: str) -> None:
+    def add_pending(
+        self, remote: Remote, *, sha256: str, ttl_s: float | None, is_wanted: bool, state: str, mirrors: tuple[str, ...] = ()
+    ) -> None:
         """Write that a file is to be fetched; what is known of an earlier attempt stays."""
         with self.db.write() as conn:
-            conn.execute(
-                "INSERT INTO fetches (digest, url, name, sha256, ttl_s, is_wanted, state, added_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-                " ON CONFLICT (digest) DO UPDATE SET sha256 = excluded.sha256, ttl_s = excluded.ttl_s, reason = '', retry_at = 0,"
-                " state = CASE WHEN state = 'working' THEN state ELSE excluded.state END,"
-                " is_wanted = max(is_wanted, excluded.is_wanted)",
-                (remote.digest, remote.url, remote.name, sha256, ttl_s, is_wanted, state, self._clock()),
+            conn.execute(_ADD, _fetch_row(remote, sha256, mirrors, self._clock(), ttl_s=ttl_s, is_wanted=is_wanted, state=state))
+
+    def add_all(self, files: Iterable[tuple[Remote, str, tuple[str, ...]]], **facts: object) -> None:
+        """Write that files (remote, SHA-256, mirrors) are to be fetched by the queue, with these facts, in one transaction."""
+        assigned = ", ".join(f"{name} = ?" for name in facts)
+        with self.db.write() as conn:
+            for remote, sha256, mirrors in files:
+                conn.execute(_ADD, _fetch_row(remote, sha256, mirrors, self._clock()))
+                conn.execute(f"UPDATE fetches SET {assigned} WHERE digest = ?", (*facts.values(), remote.digest))
+
+    def change_all(self, digests: Iterable[str], states: tuple[str, ...], **facts: object) -> None:
+        """Change those fetches that are in one of these states."""
+        assigned = ", ".join(f"{name} = ?" for name in facts)
+        marks = ", ".join("?" * len(states))
+        with self.db.write() as conn:
+            conn.executemany(
+                f"UPDATE fetches SET {assigned} WHERE digest = ? AND state IN ({marks})",
+                [(*facts.values(), digest, *states) for digest in digests],
             )
+
+    def now(self) -> float:
+        return self._clock()
 
     def change(self, digest: str, **facts: object) -> bool:
         """Change a fetch; return False if there is none."""
@@ -272,6 +243,27 @@ class FileIndex:
             conn.execute("INSERT INTO meta VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", (name, value))
 
 
+_ADD = (
+    "INSERT INTO fetches (digest, url, name, sha256, ttl_s, is_wanted, state, added_at, mirrors) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " ON CONFLICT (digest) DO UPDATE SET sha256 = excluded.sha256, ttl_s = excluded.ttl_s, reason = '', retry_at = 0,"
+    " state = CASE WHEN state = 'working' THEN state ELSE excluded.state END, is_wanted = max(is_wanted, excluded.is_wanted),"
+    " mirrors = CASE WHEN excluded.mirrors = '' THEN mirrors ELSE excluded.mirrors END"
+)
+
+
+def _fetch_row(
+    remote: Remote,
+    sha256: str,
+    mirrors: tuple[str, ...],
+    now: float,
+    *,
+    ttl_s: float | None = None,
+    is_wanted: bool = True,
+    state: str = "waiting",
+) -> tuple[object, ...]:
+    return (remote.digest, remote.url, remote.name, sha256, ttl_s, is_wanted, state, now, "\n".join(mirrors))
+
+
 def file_facts(conn: Connection) -> Iterator[dict[str, object]]:
     """Yield what is needed to fetch each file again, by URL."""
     return map(dict, conn.execute("SELECT url, name, sha256, size_bytes, ttl_s FROM files ORDER BY url"))
@@ -279,9 +271,9 @@ def file_facts(conn: Connection) -> Iterator[dict[str, object]]:
 
 def _stored(row: Row) -> StoredFile:
     values = dict(row)
-    return StoredFile(**{**values, "is_corrupt": bool(values["is_corrupt"])})
+    return StoredFile(**{**values, "is_corrupt": bool(values["is_corrupt"]), "is_pinned": bool(values["is_pinned"])})
 
 
 def _pending(row: Row) -> PendingFile:
     values = dict(row)
-    return PendingFile(**{**values, "is_wanted": bool(values["is_wanted"])})
+    return PendingFile(**{**values, "is_wanted": bool(values["is_wanted"]), "is_pinned": bool(values["is_pinned"])})

@@ -44,6 +44,7 @@ class Entry:
     ttl_s: float | None
     used_at: float
     hits: int
+    is_pinned: bool
     fetch: Fetching | None
 
 
@@ -69,11 +70,16 @@ def entry(cache: FileCache, digest: str) -> Entry | None:
 
 def stats(cache: FileCache) -> dict[str, Any]:
     """Return the documented figures of a file cache, and some more."""
-    return figures(cache, cache.totals(), cache.counts())
+    return figures(cache, cache.totals(), cache.counts(), cache.index.pinned())
 
 
-def figures(cache: FileCache, totals: tuple[int, int], counts: dict[str, int]) -> dict[str, Any]:
-    """Return the figures of so many files, of so many bytes, with these counters. Opens nothing."""
+def figures(
+    cache: FileCache, totals: tuple[int, int], counts: dict[str, int], pinned: tuple[int, int] = (0, 0)
+) -> dict[str, Any]:
+    """Return the figures of so many files, of so many bytes, with these counters. Opens nothing.
+
+    `totals` and `pinned`: number of files and their bytes.
+    """
     (count, used_bytes), limits = totals, cache.limits()
     hits, misses = counts.get("hits", 0), counts.get("misses", 0)
     return {
@@ -90,6 +96,8 @@ def figures(cache: FileCache, totals: tuple[int, int], counts: dict[str, int]) -
         "revalidated": counts.get("revalidated", 0),
         "served_stale": counts.get("stale", 0),
         "corrupt": counts.get("corrupt", 0),
+        "pinned_count": pinned[0],
+        "pinned_mb": pinned[1] / MEGABYTE,
         "coalesced": cache.flight.coalesced,
         "cache_dir": str(cache.root),
     }
@@ -115,6 +123,7 @@ def _entry(
         ttl_s=stored.ttl_s if stored else known.ttl_s,
         used_at=stored.used_at if stored else 0.0,
         hits=stored.hits if stored else 0,
+        is_pinned=any(file is not None and file.is_pinned for file in (stored, pending)),
         fetch=_fetching(cache, pending, place) if pending else None,
     )
 

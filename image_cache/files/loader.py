@@ -17,7 +17,10 @@ from image_cache.errors import (
     OriginUnavailable,
     StorageError,
 )
-from image_cache.files.fetch import Fetch, FetchOutcome, Opener, Progress
+from image_cache.files.attempts import AttemptTable
+from image_cache.files.bandwidth import Throttle
+from image_cache.files.fetch import Fetch
+from image_cache.files.fetch_terms import FetchOutcome, Opener, Progress
 from image_cache.files.index import FileIndex, StoredFile
 from image_cache.files.partial import FetchEffort, PartialFile
 from image_cache.files.paths import Remote, file_path, part_path
@@ -30,7 +33,7 @@ OFFLINE_PAUSE_S = 30.0  # after an origin did not answer, its stale files are ha
 ATTEMPTS, ATTEMPTS_WITH_STALE = 2, 1  # without progress, before giving up; one is enough if there is a stale file to hand out
 MAX_PATIENT = 1  # of the fetches at a time, may be slower than a large file should be: the others keep the queue moving
 CHECK_EVERY_S = 0.5  # how often a fetch looks at its row
-NOTED = ("url", "name", "sha256", "size_bytes", "etag", "last_modified", "stored_at", "checked_at", "ttl_s")
+NOTED = ("url", "name", "sha256", "size_bytes", "etag", "last_modified", "stored_at", "checked_at", "ttl_s", "is_pinned")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,7 @@ class FileRequest:
     remote: Remote
     ttl_s: float | None = None
     sha256: str = ""
+    mirrors: tuple[str, ...] = ()
     progress: Progress | None = None
     is_wanted: bool = False
     is_forced: bool = False
@@ -56,11 +60,12 @@ class FileRequest:
 class FileLoader:
     """Fetches files into a store. Any thread, several processes."""
 
-    def __init__(self, store: FileStore, opener: Opener) -> None:
+    def __init__(self, store: FileStore, opener: Opener, throttle: Throttle) -> None:
         self.offline_until: dict[str, float] = {}  # by host, monotonic
         self._patience = threading.Semaphore(MAX_PATIENT)
         self._store = store
         self._opener = opener
+        self._throttle = throttle
 
     def is_offline(self, host: str) -> bool:
         """Return True if an origin did not answer a moment ago."""
@@ -102,16 +107,21 @@ class FileLoader:
             part,
             self._opener,
             control,
-            max_bytes=store.limits().budget_bytes,
+            max_bytes=store.room_bytes(remote.digest),
             sha256=request.sha256,
+            mirrors=request.mirrors,
+            attempts=AttemptTable(store.index, remote.digest),
             conditions=(stale.etag, stale.last_modified) if stale is not None else ("", ""),
             max_idle_attempts=ATTEMPTS if stale is None else ATTEMPTS_WITH_STALE,
             progress=control.reporting(request.progress),
             effort=control.effort,
             patience=self._patience,
+            throttle=self._throttle.delay_s,
         )
         try:
             outcome = fetch.run()
+        except OriginTooLarge as error:
+            raise too_large(store, remote, error.got_bytes) from error
         except OriginUnavailable as error:
             if stale is None:
                 raise
@@ -137,7 +147,7 @@ class FileLoader:
 
     def _publish(self, request: FileRequest, part: PartialFile, outcome: FetchOutcome) -> Path:
         store, remote = self._store, request.remote
-        before = store.index.find(remote.digest)
+        before, pending = store.index.find(remote.digest), store.index.pending(remote.digest)
         now = store.clock()
         path = publish(
             store,
@@ -160,6 +170,7 @@ class FileLoader:
                 verified_at=now,
                 epoch=store.epoch,
                 is_corrupt=False,
+                is_pinned=any(known is not None and known.is_pinned for known in (before, pending)),
             ),
         )
         store.usage.count("downloads")
@@ -169,7 +180,12 @@ class FileLoader:
 
     def _announce(self, request: FileRequest) -> None:
         self._store.index.add_pending(
-            request.remote, sha256=request.sha256, ttl_s=request.ttl_s, is_wanted=request.is_wanted, state="working"
+            request.remote,
+            sha256=request.sha256,
+            ttl_s=request.ttl_s,
+            is_wanted=request.is_wanted,
+            state="working",
+            mirrors=request.mirrors,
         )
 
 
@@ -180,8 +196,8 @@ def publish(store: FileStore, part: PartialFile, new: StoredFile) -> Path:
     """
     with store.alone():  # two at a time would each make room, and together exceed the budget
         budget_bytes = store.limits().budget_bytes
-        if new.size_bytes > budget_bytes:
-            raise OriginTooLarge(new.url, budget_bytes, new.size_bytes)
+        if new.size_bytes > store.room_bytes(new.digest):
+            raise too_large(store, new.remote, new.size_bytes)
         before = store.index.find(new.digest)
         store.evict_to(budget_bytes - new.size_bytes + (before.size_bytes if before else 0), keep=new.digest)
         path = store.root / new.path
@@ -190,6 +206,12 @@ def publish(store: FileStore, part: PartialFile, new: StoredFile) -> Path:
         if before is not None and before.path != new.path:
             store.unlink(before)
     return path
+
+
+def too_large(store: FileStore, remote: Remote, size_bytes: int) -> OriginTooLarge:
+    """Return the error for a file that does not fit, although everything that can be evicted would be."""
+    room_bytes, budget_bytes = store.room_bytes(remote.digest), store.limits().budget_bytes
+    return OriginTooLarge(remote.url, room_bytes, size_bytes, of_bytes=budget_bytes if room_bytes < budget_bytes else None)
 
 
 class RowControl:

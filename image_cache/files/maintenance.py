@@ -8,6 +8,7 @@ from pathlib import Path
 
 from image_cache.engine.maintenance import ORPHAN_GRACE_S
 from image_cache.errors import OriginError
+from image_cache.files.attempts import drop_orphans
 from image_cache.files.cache import FileCache
 from image_cache.files.index import StoredFile
 from image_cache.files.store import FileStore, files_below
@@ -32,6 +33,7 @@ def sweep(store: FileStore) -> int:
     old = [fetch.digest for fetch in store.index.fetches() if fetch.state == "failed" and now - fetch.added_at > ABANDONED_S]
     if old:
         store.index.drop(old)
+    drop_orphans(store.index)
     if removed:
         logger.info("leftover files removed leftovers=%s", removed)
     return removed
@@ -62,13 +64,13 @@ def leftovers(store: FileStore, shard: str = "") -> Iterator[Path]:
 def remove_expired(cache: FileCache) -> int:
     """Remove the files past their TTL whose origin answers; without a network none: they could not be fetched again.
 
-    Returns how many.
+    Pinned files stay. Returns how many were removed.
     """
     cache.open()
     hosts: dict[str, bool] = {}
     removed = 0
     for stored in cache.index.files():
-        if cache.is_fresh(stored):
+        if stored.is_pinned or cache.is_fresh(stored):
             continue
         host = stored.remote.host
         if host not in hosts:

@@ -58,6 +58,7 @@ class ImageCacheManager:
             return FileLimits(
                 as_set().budget_bytes if max_cache_size_mb is None else int(max_cache_size_mb * MEGABYTE),
                 as_set().ttl_s if default_ttl_hours is None else default_ttl_hours * 3600,
+                as_set().speed,
             )
 
         self._settings = settings

@@ -28,12 +28,13 @@ _OPEN_FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOE
 
 @dataclass(slots=True)
 class PartialMetadata:
-    """The note of a part: which version of which URL its bytes belong to.
+    """The note of a part: which version of which URL its bytes belong to, and the mirror (`source`) they came from.
 
     `synced_bytes` have been synced to disk; bytes beyond them are valid only within the same `boot` of the machine.
     """
 
     url: str = ""
+    source: str = ""
     etag: str = ""
     last_modified: str = ""
     is_strong_date: bool = False

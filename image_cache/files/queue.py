@@ -26,15 +26,15 @@ class FileQueue:
         self._lock = threading.Lock()  # protects _claimed
         self._claimed: set[str] = set()  # digests that threads of this process work on
 
-    def enqueue(self, url: str, *, sha256: str = "", ttl_s: float | None = None) -> str:
-        """Queue a file and return its digest. Raises `OriginDenied`, or `CacheError` for a malformed checksum."""
+    def enqueue(self, url: str, *, sha256: str = "", ttl_s: float | None = None, is_pinned: bool = False) -> str:
+        """Queue a file and return its digest; with `is_pinned` it is pinned when it arrives. Raises `OriginDenied`, or `CacheError` for a malformed checksum."""
         if sha256 and not is_sha256(sha256):
             raise CacheError("A SHA-256 checksum has 64 hexadecimal digits (0-9, a-f).")
         remote = self._cache.remote(url)
         self._cache.opener.check(remote.url)
         self._cache.open()
         self._cache.index.add_pending(remote, sha256=sha256.lower(), ttl_s=ttl_s, is_wanted=True, state="waiting")
-        self._cache.index.change(remote.digest, **ANEW)
+        self._cache.index.change(remote.digest, **ANEW, **({"is_pinned": 1} if is_pinned else {}))
         return remote.digest
 
     def enqueue_again(self, digest: str) -> None:
@@ -70,7 +70,8 @@ class FileQueue:
                 return False
             self._claimed.add(pending.digest)
         try:
-            self._cache.get(pending.url, pending.ttl_s, sha256=pending.sha256, is_wanted=True, is_forced=True)
+            mirrors = tuple(pending.mirrors.split())
+            self._cache.get(pending.url, pending.ttl_s, sha256=pending.sha256, mirrors=mirrors, is_wanted=True, is_forced=True)
         except FetchStopped as error:
             logger.info("fetch stopped url=%s reason=%s", pending.remote.shown, error.reason)
         except CacheError as error:

@@ -3,25 +3,31 @@
 import math
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from image_cache.config import Settings
 from image_cache.db.catalog import CatalogDatabase, SettingsTable
 from image_cache.db.database import DatabaseError
 from image_cache.errors import ConfigError
+from image_cache.files.bandwidth import SpeedLimit, clock_text, parse_hours
 from image_cache.units import MEGABYTE, decimal_number
 
 REREAD_S = 1.0  # how late another process notices a change
 BUDGET, TTL = "files.max_size_mb", "files.ttl_hours"
-RANGES = {BUDGET: (1.0, 67_108_864.0), TTL: (0.0, 87_600.0)}
+LINKS, HARD_LINKS = "files.link_folder", "files.link_hard"
+SPEED, FULL_HOURS = "files.speed_mb_s", "files.full_hours"
+# A slower line than 0.1 MB/s for all downloads would make each of them look like one that broke down.
+RANGES = {BUDGET: (1.0, 67_108_864.0), TTL: (0.0, 87_600.0), SPEED: (0.1, 100_000.0)}
 
 
 @dataclass(frozen=True, slots=True)
 class FileLimits:
-    """The disk budget, and how long a file is fresh."""
+    """The disk budget, how long a file is fresh, and how fast downloads may be in total (None: as fast as it goes)."""
 
     budget_bytes: int
     ttl_s: float
+    speed: SpeedLimit | None = None
 
 
 class FileRuntimeLimits:
@@ -55,6 +61,36 @@ class FileRuntimeLimits:
         with self._lock:
             self._read_at = -math.inf
 
+    def change_speed(self, mb_per_s: float | None, full_hours: str = "") -> None:
+        """Limit all downloads together, but between two times of the day (`18:00-07:00`); None removes the limit.
+
+        Raises `ConfigError`.
+        """
+        if self._rows is None:
+            raise ConfigError("files", "cannot save this setting: there is no catalogue")
+        hours = parse_hours(full_hours)
+        if mb_per_s is not None:
+            check_range(SPEED, mb_per_s)
+        elif hours is not None:
+            raise ConfigError("full_hours", "hours of full speed need a speed limit for the other hours")
+        text = "" if hours is None else f"{clock_text(hours[0])}-{clock_text(hours[1])}"
+        self._rows.set({SPEED: "" if mb_per_s is None else repr(mb_per_s), FULL_HOURS: text})
+        with self._lock:
+            self._read_at = -math.inf
+
+    def link_folder(self) -> tuple[str, bool]:
+        """Return the folder of links that the service keeps in step, and whether its links are hard; empty if there is none."""
+        if self._rows is None:
+            return "", False
+        stored = self._rows.values("files.link")
+        return stored.get(LINKS, ""), stored.get(HARD_LINKS, "") == "1"
+
+    def keep_link_folder(self, folder: str, *, is_hard: bool = False) -> None:
+        """Have the service keep a folder of links in step; an empty text ends that."""
+        if self._rows is None:
+            raise ConfigError("files", "cannot save this setting: there is no catalogue")
+        self._rows.set({LINKS: folder, HARD_LINKS: "1" if is_hard else ""})
+
     def _read(self, rows: SettingsTable) -> FileLimits:
         try:
             stored = rows.values("files.")
@@ -64,11 +100,23 @@ class FileRuntimeLimits:
         return FileLimits(
             self._default.budget_bytes if budget is None else int(budget * MEGABYTE),
             self._default.ttl_s if ttl is None else ttl * 3600,
+            _speed(stored),
         )
+
+
+def _speed(stored: Mapping[str, str]) -> SpeedLimit | None:
+    speed = decimal_number(stored.get(SPEED), *RANGES[SPEED])
+    if speed is None:
+        return None
+    try:
+        hours = parse_hours(stored.get(FULL_HOURS, ""))
+    except ConfigError:  # edited by hand: the limit holds all day
+        hours = None
+    return SpeedLimit(speed * MEGABYTE, *(hours or (None, None)))
 
 
 def check_range(name: str, value: float) -> None:
     """Raise `ConfigError` for a value that the setting cannot have."""
     low, high = RANGES[name]
     if not low <= value <= high:  # NaN fails too
-        raise ConfigError(name.partition(".")[2], f"{value:g} must be between {low:.0f} and {high:.0f}")
+        raise ConfigError(name.partition(".")[2], f"{value:g} must be between {low:g} and {high:.0f}")

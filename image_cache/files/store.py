@@ -125,7 +125,10 @@ class FileStore:
         return len(files)
 
     def evict_to(self, budget_bytes: int, *, keep: str = "") -> None:
-        """Remove the least recently used files until the rest fits; never the one of digest `keep`. The caller is `alone`."""
+        """Remove the least recently used files until the rest fits; never a pinned one or that of digest `keep`.
+
+        The caller is `alone`.
+        """
         self.usage.flush()  # the uses of the last minute count too
         while self.index.totals()[1] > budget_bytes:
             victims = self.index.victims(VICTIMS_AT_A_TIME, keep)
@@ -137,6 +140,10 @@ class FileStore:
                 if self.delete(stored):
                     self.usage.count("evictions")
                     logger.info("file evicted url=%s bytes=%s", stored.remote.shown, stored.size_bytes)
+
+    def room_bytes(self, digest: str) -> int:
+        """Return how large the file of a digest can be: the budget without the other pinned files."""
+        return max(0, self.limits().budget_bytes - self.index.pinned(besides=digest)[1])
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
@@ -295,6 +302,7 @@ def _stored_file(path: Path, now: float) -> StoredFile | None:
             verified_at=0.0,
             epoch=-1,
             is_corrupt=False,
+            is_pinned=note.get("is_pinned") is True,
         )
     except (OSError, KeyError, TypeError, ValueError, StorageError):
         return None

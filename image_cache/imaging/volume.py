@@ -1,4 +1,4 @@
-"""Previews of volumes: header facts and three middle slices of a NIfTI or MGH file, made by a sandboxed child process.
+"""Previews of volumes: header facts and three slices of a NIfTI or MGH file, made by a sandboxed child process.
 
 This module runs in the web process and knows no nibabel. The child opens nothing: it gets the open file, reads what it needs, and
 exits. There is one child at a time; the latest previews are cached in memory.
@@ -42,6 +42,9 @@ _ENVIRONMENT = {
 }
 
 
+Key = tuple[str, tuple[int, ...]]  # SHA-256 of the file, numbers of the slices
+
+
 @dataclass(frozen=True, slots=True)
 class Slice:
     """One image: the name of its plane, `index` (from 1) of `count` slices, its size in px, and WebP bytes."""
@@ -69,35 +72,36 @@ class Previewer:
     def __init__(self) -> None:
         self._making = threading.Lock()  # held while the child works: two children would need two budgets
         self._lock = threading.Lock()  # protects _previews
-        self._previews: OrderedDict[str, Preview | FileRejected] = OrderedDict()
+        self._previews: OrderedDict[Key, Preview | FileRejected] = OrderedDict()
 
-    def preview(self, path: Path, name: str, sha256: str) -> Preview:
-        """Return the preview of the file with this hash.
+    def preview(self, path: Path, name: str, sha256: str, at: tuple[int, ...] = ()) -> Preview:
+        """Return the preview of the file with this hash: the slices `at` these numbers from 1, or the middle ones.
 
         Raises `FileRejected` if it is not a volume, or broken; `DecoderFailed` if the child died or took too long.
         """
-        found = self._peek(sha256)
+        key = (sha256, at)
+        found = self._peek(key)
         if found is None:
             with self._making:
-                found = self._peek(sha256)
+                found = self._peek(key)
                 if found is None:
                     try:
-                        found = _make(path, name)
+                        found = _make(path, name, at)
                     except FileRejected as error:
                         found = error
                     with self._lock:
-                        self._previews[sha256] = found
+                        self._previews[key] = found
                         while len(self._previews) > MAX_PREVIEWS:
                             self._previews.popitem(last=False)
         if isinstance(found, FileRejected):
             raise FileRejected(found.name, found.expected, found.found)
         return found
 
-    def _peek(self, sha256: str) -> Preview | FileRejected | None:
+    def _peek(self, key: Key) -> Preview | FileRejected | None:
         with self._lock:
-            found = self._previews.get(sha256)
+            found = self._previews.get(key)
             if found is not None:
-                self._previews.move_to_end(sha256)
+                self._previews.move_to_end(key)
             return found
 
 
@@ -111,7 +115,7 @@ def is_installed() -> bool:
     return importlib.util.find_spec("nibabel") is not None
 
 
-def _make(path: Path, name: str) -> Preview:
+def _make(path: Path, name: str, at: tuple[int, ...]) -> Preview:
     try:
         file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
@@ -122,6 +126,7 @@ def _make(path: Path, name: str) -> Preview:
             "file": file,
             "socket_fd": child_end.fileno(),
             "name": name,
+            "at": at,
             "parent": os.getpid(),
             "budget_bytes": BUDGET_BYTES,
             "cpu_s": CPU_S,

@@ -10,7 +10,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
@@ -40,7 +40,9 @@ class VolumeRejected(Exception):
     """The header can be read, but the slices cannot be shown."""
 
 
-def main(*, file: int, socket_fd: int, name: str, parent: int, budget_bytes: int, cpu_s: int, wall_s: float) -> NoReturn:
+def main(
+    *, file: int, socket_fd: int, name: str, at: list[int], parent: int, budget_bytes: int, cpu_s: int, wall_s: float
+) -> NoReturn:
     """Handle one request and exit. Everything that is needed is imported before the limits are applied."""
     pillow.warm_up()
     leave_network()
@@ -50,7 +52,7 @@ def main(*, file: int, socket_fd: int, name: str, parent: int, budget_bytes: int
     confine(limits, parent)
     signal.setitimer(signal.ITIMER_REAL, wall_s)
     try:
-        head, blobs = read_volume(file, name)
+        head, blobs = read_volume(file, name, at)
     except FileRejected as error:
         head, blobs = {"expected": error.expected, "found": error.found}, []
     except MemoryError:
@@ -60,8 +62,10 @@ def main(*, file: int, socket_fd: int, name: str, parent: int, budget_bytes: int
     os._exit(0)
 
 
-def read_volume(file: int, name: str) -> tuple[dict[str, Any], list[bytes]]:
-    """Return the response and the slices. Raises `FileRejected` if it is not a volume, or broken."""
+def read_volume(file: int, name: str, at: Sequence[int] = ()) -> tuple[dict[str, Any], list[bytes]]:
+    """Return the response and the slices `at` these numbers from 1, one for each plane; without them the middle ones.
+
+    Raises `FileRejected` if it is not a volume, or broken."""
     is_compressed = name.lower().endswith((".gz", ".mgz"))
     start = decompressed(file, name, HEAD_BYTES, is_part=True) if is_compressed else os.pread(file, HEAD_BYTES, 0)
     kind, header = _header(name, start)
@@ -70,7 +74,7 @@ def read_volume(file: int, name: str) -> tuple[dict[str, Any], list[bytes]]:
     blobs: list[bytes] = []
     try:
         source = _compressed_source(file, name, volume) if is_compressed else _plain_source(file, name, volume)
-        for title, index, count, size, body in volume.slices(source):
+        for title, index, count, size, body in volume.slices(source, at):
             response["slices"].append((title, index, count, *size, len(body)))
             blobs.append(body)
     except VolumeRejected as error:
@@ -117,24 +121,32 @@ class Volume:
         ]
         return [(key, value) for key, value in facts if value]
 
-    def slices(self, source: Source) -> Iterator[tuple[str, int, int, tuple[int, int], bytes]]:
-        """Yield (plane, index from 1, count, size, WebP) of the middle slices: three of a volume, one of a matrix."""
+    def slices(self, source: Source, at: Sequence[int] = ()) -> Iterator[tuple[str, int, int, tuple[int, int], bytes]]:
+        """Yield (plane, number from 1, count, size, WebP) of three slices of a volume, one of a matrix.
+
+        `at` are the numbers of the slices; a number beyond the last means the last. Without it: the middle ones. Black and white
+        are those of the middle slices, so that neighbours have the same brightness.
+        """
         if self.dtype.kind not in "biufc":
             raise VolumeRejected(f"voxels of type {self.dtype} are not supported")
         if len(self._axes) < 2:
             raise VolumeRejected("it has only one axis")
         codes = self._codes()
-        planes = []
-        for fixed in self._axes if len(self._axes) == 3 else [-1]:
+        planes, middles = [], []
+        for number, fixed in enumerate(self._axes if len(self._axes) == 3 else [-1]):
             across, up = sorted((axis for axis in self._axes if axis != fixed), key=lambda axis: WORLD.get(codes[axis], axis))[:2]
-            plane = self._plane(source, fixed, across, up)
+            count = self.shape[fixed] if fixed >= 0 else 1
+            middle = count // 2
+            index = min(max(at[number], 1), count) - 1 if number < len(at) else middle
+            plane = self._plane(source, fixed, index, across, up)
+            middles.append(plane if index == middle else self._plane(source, fixed, middle, across, up))
             if codes[up] in "RAS":  # up in the world is up in the image
                 plane = plane[::-1]
             if codes[across] in "LPI":
                 plane = plane[:, ::-1]
-            planes.append((fixed, across, up, plane))
-        low, high = _window([plane for *_, plane in planes])
-        for fixed, across, up, plane in planes:
+            planes.append((fixed, index, across, up, plane))
+        low, high = _window(middles)
+        for fixed, index, across, up, plane in planes:
             grey = np.clip((np.nan_to_num(plane, nan=low, posinf=high, neginf=low) - low) / (high - low), 0, 1)
             if self._is_inverted:
                 grey = 1 - grey
@@ -144,20 +156,20 @@ class Volume:
             count = self.shape[fixed] if fixed >= 0 else 1
             yield (
                 (PLANES.get(codes[fixed], "Slice") if fixed >= 0 else "Matrix"),
-                (count // 2) + (fixed >= 0 and count > 1),
+                index + (fixed >= 0 and count > 1),
                 count,
                 size,
                 body,
             )
 
-    def _plane(self, source: Source, fixed: int, across: int, up: int) -> Any:
-        """Return the middle plane, rows along `up`, columns along `across`. Long edges are sampled; one row at a time is in memory."""
+    def _plane(self, source: Source, fixed: int, index: int, across: int, up: int) -> Any:
+        """Return the plane of an index, rows along `up`, columns along `across`. Long edges are sampled; one row at a time is in memory."""
         item = self.dtype.itemsize
         strides, step = {}, item
         for axis in self._axes:
             strides[axis] = step
             step *= self.shape[axis]
-        start = self.offset + (self.shape[fixed] // 2 * strides[fixed] if fixed >= 0 else 0)
+        start = self.offset + (index * strides[fixed] if fixed >= 0 else 0)
         fast, slow = sorted((across, up), key=lambda axis: strides[axis])
         columns, rows = _samples(self.shape[fast]), _samples(self.shape[slow])
         plane = np.empty((len(rows), len(columns)), dtype=np.float32)

@@ -1,7 +1,7 @@
 """The three caches of a vault beside each other: what covers, stream images and files hold, and what waits for them."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from image_cache.maintenance.readonly_vault import ReadonlyVault
@@ -17,7 +17,7 @@ class CacheFigures:
     """One cache. Sizes and counts are of all processes, at most a minute old. `given_up` is not retried automatically.
 
     `entries` are rendered sizes of covers and stream images, or files. `waiting` stream images are those of the running service:
-    elsewhere no one knows them, and there are none.
+    elsewhere no one knows them, and there are none. `memory_bytes` is that of the responding process; None where there is no tier, and outside the service.
     """
 
     name: str
@@ -31,12 +31,20 @@ class CacheFigures:
     waiting: int = 0
     running: int = 0
     given_up: int = 0
+    memory_bytes: int | None = None
+    memory_budget_bytes: int | None = None
 
     @property
     def hit_rate(self) -> float | None:
         """The share of requests that it answered, in per cent; None before the first one."""
         requests = self.hits + self.misses
         return 100 * self.hits / requests if requests else None
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the figures for scripts, without the folder."""
+        values = asdict(self)
+        del values["root"]
+        return {**values, "hit_rate": self.hit_rate}
 
     @property
     def holds(self) -> str:
@@ -63,6 +71,9 @@ def _covers(vault: ReadonlyVault) -> CacheFigures:
         waiting=stats.queued,
         running=stats.running,
         given_up=vault.covers().given_up,
+        # Outside the service this process has a memory tier of its own, which is empty.
+        memory_bytes=stats.memory_used_bytes if vault.stream_cache else None,
+        memory_budget_bytes=stats.memory_budget_bytes if vault.stream_cache else None,
     )
 
 
@@ -70,8 +81,10 @@ def _streams(vault: ReadonlyVault) -> CacheFigures:
     counts: dict[str, int] = {}
     entries = size_bytes = 0
     if vault.streams.database.path.exists():
-        counts, totals = vault.streams.counts(), vault.streams.totals(vault.stream_disk.namespace)
+        counts = vault.streams.counts() if vault.stream_cache is None else vault.stream_cache.counts()
+        totals = vault.streams.totals(vault.stream_disk.namespace)
         entries, size_bytes = totals.entries, totals.bytes
+    memory = None if vault.stream_cache is None else vault.stream_cache.memory.stats()
     return CacheFigures(
         name=STREAMS,
         root=vault.stream_disk.root,
@@ -82,6 +95,8 @@ def _streams(vault: ReadonlyVault) -> CacheFigures:
         misses=counts.get("misses", 0),
         evictions=counts.get("evictions", 0),
         waiting=vault.waiting_renders(),
+        memory_bytes=memory.used_bytes if memory else None,
+        memory_budget_bytes=memory.budget_bytes if memory else None,
     )
 
 

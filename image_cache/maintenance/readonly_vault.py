@@ -41,6 +41,7 @@ from image_cache.imaging.variants import cover_variants
 from image_cache.importers.artwork.table import ArtworkTable
 from image_cache.records.table import AlbumTable
 from image_cache.streams.cache import NAMESPACE as STREAMS
+from image_cache.streams.usage_table import OwnerUsage, OwnerUsageTable
 from image_cache.units import MEGABYTE
 
 
@@ -73,6 +74,7 @@ class ReadonlyVault:
     limits: Callable[[], CacheLimits]
     file_limits: Callable[[], FileLimits]
     waiting_renders: Callable[[], int] = lambda: 0  # of stream images; only the service knows
+    stream_cache: Cache | None = None  # that of the service: with its memory, and counters that are not written yet
 
     @property
     def index(self) -> Index:
@@ -145,6 +147,10 @@ class ReadonlyVault:
     def miss_ratio_curve(self) -> MissRatioCurve:
         """Return the share of requests that caches of other sizes would have answered."""
         return reuse_curve(self.index.database, self.clock(), budget_bytes=self.cache.budget_bytes)
+
+    def owners(self) -> list[OwnerUsage]:
+        """Return what each owner's streams hold, the largest first."""
+        return OwnerUsageTable(self.catalog).owners()
 
     def close(self) -> None:
         self.catalog.close()

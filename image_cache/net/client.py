@@ -10,7 +10,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from email.utils import parsedate_to_datetime
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urljoin
 
@@ -22,6 +22,7 @@ from image_cache.errors import OriginDenied, OriginError, OriginNotFound, Origin
 from image_cache.net.deadline import Deadline, DeadlineWatcher, MinimumSpeed, current_deadline
 from image_cache.net.fetch_result import FetchResult
 from image_cache.net.policy import PeerPolicy
+from image_cache.net.response_times import fresh_s, retry_after_s
 from image_cache.net.transport import GuardedTransport
 from image_cache.net.url import ILLEGAL, Target
 
@@ -39,9 +40,6 @@ ACCEPT = "image/jpeg, image/png;q=0.9, image/*;q=0.8, */*;q=0.5"
 _ETAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e]{0,256}"')
 _DATE = re.compile(r"[A-Za-z0-9,: +-]{10,64}")
 _CONTENT_TYPE = re.compile(r"[a-z0-9!#$&^_.+-]{1,60}/[a-z0-9!#$&^_.+-]{1,60}")
-_SECONDS = re.compile(r"[0-9]{1,9}")
-_MAX_AGE = re.compile(r"(?:^|[\s,])max-age\s{0,8}=\s{0,8}\"?([0-9]{1,9})", re.IGNORECASE)
-_NOT_FRESH = re.compile(r"(?:^|[\s,])no-(?:store|cache)(?:$|[\s,])", re.IGNORECASE)
 
 
 class HttpResponse:
@@ -98,6 +96,13 @@ class HttpResponse:
         return chunk
 
 
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    headers: Mapping[str, str]
+    secrets: Mapping[str, str]  # for the first peer alone
+    body: bytes | None
+
+
 class HttpClient:
     """Fetches URLs that the policy allows. Any thread may call it; connections are pooled.
 
@@ -150,7 +155,7 @@ class HttpClient:
                 etag=_matching(_ETAG, response.headers.get("ETag", "")),
                 last_modified=_matching(_DATE, response.headers.get("Last-Modified", "")),
                 content_type=_matching(_CONTENT_TYPE, response.headers.get("Content-Type", "").partition(";")[0].strip().lower()),
-                fresh_s=_fresh_s(response.headers),
+                fresh_s=fresh_s(response.headers),
             )
 
     @contextmanager
@@ -160,6 +165,7 @@ class HttpClient:
         *,
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
+        secrets: Mapping[str, str] | None = None,
         accepted: frozenset[int] | None = frozenset({200}),
         max_bytes: int | None = None,
         deadline_s: float | None = None,
@@ -173,13 +179,15 @@ class HttpClient:
         `min_speed` the total time is not limited while the body is fast enough. `encodings` are those that the caller can
         decode; nothing is decoded here. With `redirects=0` none is followed, so that secret headers are sent to `url` alone.
         A `body` makes it a POST, which is sent once; take `redirects=0` with it. With `accepted=None` any status is a response.
+        `secrets` are headers for the scheme, host and port of `url` only: a redirect elsewhere ends them, even if the next one leads back.
         """
         limit_bytes = self._max_bytes if max_bytes is None else max_bytes
         seconds = min_speed.window_s if min_speed is not None else self._deadline_s if deadline_s is None else deadline_s
         with self._watcher.watch(seconds) as deadline:
             if min_speed is not None:
                 deadline.reason = f"too slow (less than {min_speed})"
-            target, response = self._send_following(url, headers or {}, deadline, redirects, body)
+            sent = _Sent(headers or {}, secrets or {}, body)
+            target, response = self._send_following(url, sent, deadline, redirects)
             try:
                 if accepted is not None:
                     _check_response(target.url, response, accepted, encodings)
@@ -195,28 +203,29 @@ class HttpClient:
         self._watcher.close()
         self._transport.close()
 
-    def _send_following(
-        self, url: str, headers: Mapping[str, str], deadline: Deadline, redirects: int, body: bytes | None
-    ) -> tuple[Target, BaseHTTPResponse]:
+    def _send_following(self, url: str, sent: _Sent, deadline: Deadline, redirects: int) -> tuple[Target, BaseHTTPResponse]:
         target = self._policy.check(url)
-        for _ in range(redirects + 1):
+        peer = target.peer
+        for left in range(redirects, -1, -1):
             began = time.monotonic()
-            response = self._send(target, headers, deadline, body)
+            sent = sent if target.peer == peer else replace(sent, secrets={})
+            response = self._send(target, sent, deadline)
             shown = target.url.partition("?")[0]  # a query may hold a secret
             logger.debug("fetched url=%s status=%s headers_s=%.3f", shown, response.status, time.monotonic() - began)
             if response.status not in REDIRECTS:
                 return target, response
             response.close()  # unread, because its body may be endless
-            target = self._next_target(target, response.headers.get("Location", ""))
+            if left:
+                target = self._next_target(target, response.headers.get("Location", ""))
         reason = f"more than {redirects} redirects" if redirects else "unexpected redirect"
         raise OriginError(url, reason, status=response.status)
 
-    def _send(self, target: Target, headers: Mapping[str, str], deadline: Deadline, body: bytes | None) -> BaseHTTPResponse:
-        sent = {"User-Agent": self._user_agent, "Accept-Encoding": "identity", **headers}
+    def _send(self, target: Target, sent: _Sent, deadline: Deadline) -> BaseHTTPResponse:
+        headers = {"User-Agent": self._user_agent, "Accept-Encoding": "identity", **sent.headers, **sent.secrets}
         token = current_deadline.set(deadline)
         try:
             with _translate_errors(target.url, deadline):
-                response = self._transport.send(target, sent, *self._timeouts, body)
+                response = self._transport.send(target, headers, *self._timeouts, sent.body)
         finally:
             current_deadline.reset(token)
         if deadline.is_over:  # http.client takes a closed connection for the end of the headers
@@ -272,7 +281,7 @@ def _check_response(url: str, response: BaseHTTPResponse, accepted: frozenset[in
     if status in {404, 410}:
         raise OriginNotFound(url, f"HTTP {status}", status=status)
     if status in BUSY or status >= 500:
-        raise OriginUnavailable(url, f"HTTP {status}", status=status, retry_after_s=_retry_after_s(response.headers))
+        raise OriginUnavailable(url, f"HTTP {status}", status=status, retry_after_s=retry_after_s(response.headers))
     if status not in accepted and not (status == 203 and 200 in accepted):  # 203: a 200 that a proxy passed on
         raise OriginError(url, f"HTTP {status}", status=status)
     if status == 304:
@@ -296,27 +305,6 @@ def _length(url: str, response: BaseHTTPResponse) -> int | None:
         reason = "two different Content-Length headers" if lengths else "invalid Content-Length"
         raise OriginUnavailable(url, reason, status=response.status, kind="broken", is_host_fault=False)
     return int(text)
-
-
-def _retry_after_s(headers: Mapping[str, str]) -> float | None:
-    text = headers.get("Retry-After", "").strip()
-    if _SECONDS.fullmatch(text):
-        return float(text)
-    try:
-        # Relative to the origin's clock, because the local one may be wrong.
-        pause = parsedate_to_datetime(text) - parsedate_to_datetime(headers.get("Date", ""))
-    except (ValueError, TypeError, OverflowError):  # not a date, or only one of them with a time zone
-        return None
-    return max(0.0, pause.total_seconds())
-
-
-def _fresh_s(headers: Mapping[str, str]) -> float | None:
-    control = headers.get("Cache-Control", "")[:1000]
-    if _NOT_FRESH.search(control):
-        return 0.0
-    age = headers.get("Age", "").strip()
-    found = _MAX_AGE.search(control)
-    return max(0.0, float(found[1]) - (float(age) if _SECONDS.fullmatch(age) else 0.0)) if found else None
 
 
 def _matching(pattern: re.Pattern[str], value: str) -> str:

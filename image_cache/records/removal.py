@@ -159,9 +159,9 @@ class RecordRemoval:
         """Remove a record in the transaction of the caller, so that its batch can put it back."""
         self._rows.remove(conn, [album_id], None, batch_id)
 
-    def remove_gone(self, only: GoneRecords) -> list[Removed]:
+    def remove_gone(self, only: GoneRecords, *, batch_id: int | None = None) -> list[Removed]:
         """Remove the records that match; see `remove`."""
-        return self.remove(self._rows.gone_ids(only), only)
+        return self.remove(self._rows.gone_ids(only), only, batch_id=batch_id)
 
     def remove_source(self, source: str) -> int:
         """Remove every record of a source; return how many. See `remove`."""

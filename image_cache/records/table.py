@@ -19,24 +19,8 @@ IDS_A_STATEMENT = 500  # SQLite allows 32,766 parameters; a chunk this size keep
 MAX_ID = 2**63 - 1
 
 # What the search looks at.
-_TEXTS = {
-    *(
-        "title",
-        "artist",
-        "label",
-        "catno",
-        "year",
-        "genres",
-        "styles",
-        "formats",
-        "barcode",
-        "source_id",
-        "tracks",
-        "notes",
-        "own_notes",
-        "shelf",
-    )
-}
+_TEXTS = {"title", "artist", "label", "catno", "year", "genres", "styles", "formats", "barcode", "source_id", "tracks", "shelf"}
+_TEXTS |= {"notes", "own_notes"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,14 +113,18 @@ class ScrobbleTable:
         return [HeardSide(*row) for row in rows]
 
     def enqueue(self, conn: Connection, side: HeardSide, tracks: Iterable[HeardTrack]) -> None:
-        """Queue the tracks for everyone who sends plays of this account. Once: a second call for the side does nothing."""
+        """Queue the tracks for everyone who sends plays of this account, and did so before the side was over.
+
+        Once: a second call for the side does nothing.
+        """
         if not conn.execute("UPDATE sides_heard SET is_queued = 1 WHERE id = ? AND is_queued = 0", (side.id,)).rowcount:
             return
+        over_at = side.started_at if side.ended_at is None else side.ended_at
         conn.executemany(
             "INSERT INTO scrobbles (account_id, service, play_id, listened_at, track)"
             " SELECT account_id, service, ?1, ?2, ?3 FROM scrobblers"
             " WHERE (account_id = ?4 OR (?4 IS NULL AND takes_guests)) AND since <= ?5",
-            [(side.play_id, track.listened_at, track.as_json(), side.account_id, side.started_at) for track in tracks],
+            [(side.play_id, track.listened_at, track.as_json(), side.account_id, over_at) for track in tracks],
         )
 
     # The queue

@@ -102,7 +102,7 @@ class StreamImageManager:
         self.queries = StreamQueries(self.rows, self.cache, clock=clock)
         self.view_counts = ViewCounts(self.rows, counters=counters, clock=clock)
         self.trash = StreamTrash(self.rows, self.images, self.view_counts, clock=clock)
-        moving = StreamMoving(self.rows, self.images, self.uploads, clock=clock)
+        moving = StreamMoving(self.rows, self.images, self.limits.max_images, clock=clock)
         self.selection = StreamSelection(self.rows, self.trash, moving, clock=clock)
         self.shares = StreamShares(ShareTable(catalog), self.queries, self.find_stream, self.view_counts.is_first, clock=clock)
         self._clock = clock

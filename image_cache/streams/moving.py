@@ -2,30 +2,35 @@
 
 import contextlib
 import logging
+import secrets
 import time
 from collections.abc import Callable
 from dataclasses import replace
 
+from image_cache.db.database import Connection
 from image_cache.errors import CacheError, DuplicateImage, NotVisible, QuotaExceeded, StorageError
-from image_cache.models import Stream, StreamImage
+from image_cache.models import Stream, StreamImage, iso_utc
 from image_cache.streams.images import StreamImages
 from image_cache.streams.selection_table import ImageChangeTable
 from image_cache.streams.table import StreamTable
-from image_cache.streams.uploads import Upload, Uploads
+from image_cache.streams.validation import new_image_id
 
 logger = logging.getLogger(__name__)
 
 
 class StreamMoving:
-    """Any thread, several processes. Callers have checked that the viewer may edit both streams."""
+    """Any thread, several processes. Callers have checked that the viewer may edit both streams.
+
+    Nothing is decoded: a copy has the facts of its image, and its variants are rendered when someone opens it.
+    """
 
     def __init__(
-        self, rows: StreamTable, images: StreamImages, uploads: Uploads, *, clock: Callable[[], float] = time.time
+        self, rows: StreamTable, images: StreamImages, max_images: int, *, clock: Callable[[], float] = time.time
     ) -> None:
         self._rows = rows
         self._moved = ImageChangeTable(rows.db)
         self._images = images
-        self._uploads = uploads
+        self._max_images = max_images
         self._clock = clock
 
     def move(self, image: StreamImage, target: Stream, *, position: int | None = None) -> StreamImage:
@@ -34,22 +39,11 @@ class StreamMoving:
         Raises `DuplicateImage`, `QuotaExceeded`, `NotVisible`, `StorageError` or `DatabaseError`: then it stays where it was.
         """
         moved = replace(image, stream_id=target.slug, file_path=f"{target.slug}/{image.file_path.rpartition('/')[2]}")
-        body = self._original(image)
-        self._rows.record_orphan(moved.file_path, image.image_id, self._clock())
-        try:
-            self._images.storage.put(moved.file_path, body)
-            with self._rows.db.write() as conn:
-                duplicate = self._rows.duplicate_of(conn, target.id, self._moved.sha256(conn, image.image_id))
-                if duplicate is not None:
-                    raise DuplicateImage(duplicate)
-                if self._rows.count(conn, target.id) >= self._uploads.limits.max_images:
-                    raise QuotaExceeded(self._uploads.limits.max_images)
-                if not self._moved.move_image(conn, image, target.id, moved.file_path, position):
-                    raise NotVisible
-        except BaseException:
-            with contextlib.suppress(Exception):
-                self._delete_original(moved.file_path)
-            raise
+
+        def write(conn: Connection, _: bytes) -> bool:
+            return self._moved.move_image(conn, image, target.id, moved.file_path, position)
+
+        self._store(image, moved, target, write)
         # What the storage does not delete now is deleted with the other orphans.
         with contextlib.suppress(CacheError):
             self._delete_original(image.file_path)
@@ -57,17 +51,46 @@ class StreamMoving:
         return moved
 
     def copy(self, image: StreamImage, target: Stream) -> StreamImage:
-        """Add an image to another stream as an upload would, with its texts and visibility, without its views. Raises what `move` raises."""
-        upload = Upload(
-            self._original(image), image.filename, image.visibility, image.title, image.description, image.is_sensitive
+        """Add an image to another stream with its texts and visibility, without its views. Raises what `move` raises."""
+        image_id = new_image_id(secrets.token_bytes(16))
+        made = replace(
+            image,
+            image_id=image_id,
+            stream_id=target.slug,
+            file_path=f"{target.slug}/{image_id}_{image.file_path.rpartition('_')[2]}",
+            created_at=iso_utc(self._clock()),
+            view_count=0,
         )
-        return self._uploads.store(target, upload)
 
-    def _original(self, image: StreamImage) -> bytes:
+        def write(conn: Connection, sha256: bytes) -> bool:
+            self._rows.add_image(conn, target.id, made, sha256)
+            return True
+
+        self._store(image, made, target, write)
+        logger.info("copied image=%s stream=%s target=%s", image.image_id, image.stream_id, target.slug)
+        return made
+
+    def _store(self, image: StreamImage, made: StreamImage, target: Stream, write: Callable[[Connection, bytes], bool]) -> None:
+        """Store the original of `image` at the path of `made`, then write its row. On failure nothing of it is left."""
         body = self._images.original(image)
         if body is None:
             raise StorageError(image.file_path, "its original is missing")
-        return body
+        self._rows.record_orphan(made.file_path, made.image_id, self._clock())
+        try:
+            self._images.storage.put(made.file_path, body)
+            with self._rows.db.write() as conn:
+                sha256 = self._moved.sha256(conn, image.image_id)
+                duplicate = self._rows.duplicate_of(conn, target.id, sha256)
+                if duplicate is not None:
+                    raise DuplicateImage(duplicate)
+                if self._rows.count(conn, target.id) >= self._max_images:
+                    raise QuotaExceeded(self._max_images)
+                if not sha256 or not write(conn, sha256):
+                    raise NotVisible
+        except BaseException:
+            with contextlib.suppress(Exception):
+                self._delete_original(made.file_path)
+            raise
 
     def _delete_original(self, file_path: str) -> None:
         self._images.storage.delete(file_path)

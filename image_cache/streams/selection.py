@@ -19,6 +19,7 @@ from image_cache.streams.undo_table import Undo, UndoTable
 from image_cache.streams.validation import checked_title
 
 MAX_SELECTED = 1000
+MAX_MOVED = 100  # whose originals are written again while the request waits
 VISIBILITIES = tuple(kind.value for kind in ImageVisibility)
 SENSITIVE, PLAIN, TRASH, MOVE, COPY, ORDER, TITLES = "sensitive", "plain", "trash", "move", "copy", "order", "titles"
 
@@ -140,6 +141,8 @@ class StreamSelection:
     ) -> tuple[BatchResult, int | None]:
         if target.id == stream.id:
             raise FieldRejected("to", "The images are in this stream already. Choose another one.")
+        if len(ids) > MAX_MOVED:
+            raise FieldRejected("image", f"Select up to {MAX_MOVED} images to move or copy at a time.")
         shown = {image.image_id: image for image in self._rows.images(stream.id)}
         result = BatchResult(failed={one: NO_IMAGE for one in ids if one not in shown})
         taken: dict[str, int] = {}

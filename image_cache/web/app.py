@@ -15,6 +15,8 @@ from image_cache.web.accounts.household import household
 from image_cache.web.accounts.scrobbling import scrobbling
 from image_cache.web.accounts.tokens import api_tokens
 from image_cache.web.accounts.views import accounts
+from image_cache.web.admin.action_log import action_log
+from image_cache.web.admin.alerts import alerts
 from image_cache.web.admin.dashboard import dashboard
 from image_cache.web.admin.health import ops
 from image_cache.web.admin.metrics import metrics
@@ -24,6 +26,8 @@ from image_cache.web.covers.edit import sleeves
 from image_cache.web.covers.media import WarmCovers, media
 from image_cache.web.errors import register_errors
 from image_cache.web.files.api import file_api
+from image_cache.web.files.login_views import logins
+from image_cache.web.files.registry_views import registries
 from image_cache.web.files.views import files
 from image_cache.web.forwarded import Forwarded, register_prefix
 from image_cache.web.imports.discogs import discogs, register_discogs
@@ -100,6 +104,8 @@ def build_app(services: Services) -> Flask:
         demo_login,
         ops,
         dashboard,
+        alerts,
+        action_log,
         metrics,
         streams,
         stream_media,
@@ -113,6 +119,8 @@ def build_app(services: Services) -> Flask:
         shared_pages,
         visitor_uploads,
         files,
+        registries,
+        logins,
         file_api,
         jobs,
         importing,

@@ -169,7 +169,8 @@ def _response(status: int, sentence: str, reference: str = "") -> Response:
         }
         response = jsonify(facts)
     else:
-        response = make_response(render_template("error.html", status=status, sentence=sentence, reference=reference))
+        page = "streams/shared_error.html" if request.path.startswith("/s/") else "error.html"  # visitors see no way to the rest
+        response = make_response(render_template(page, status=status, sentence=sentence, reference=reference))
     response.status_code = status
     response.headers["Cache-Control"] = "no-store"
     return response

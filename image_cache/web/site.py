@@ -79,6 +79,8 @@ KEYS = (
             ("Search", ("/",)),
             ("Spin a record", ("S",)),
             ("Records", ("G", "R")),
+            ("Wantlist", ("G", "W")),
+            ("Do I have it?", ("G", "H")),
             ("Streams", ("G", "S")),
             ("Dashboard", ("G", "D")),
             ("About", ("G", "A")),
@@ -96,6 +98,16 @@ KEYS = (
         ),
     ),
     ("On a record", (("Previous / next record", ("←", "→")), ("I played it", ("P",)), ("Back to the wall", ("Esc",)))),
-    ("In a stream", (("Previous / next image", ("←", "→")), ("Zoom in", ("Z",)), ("Back to the stream", ("Esc",)))),
+    (
+        "In a stream",
+        (
+            ("Previous / next image", ("←", "→")),
+            ("Zoom in", ("Z",)),
+            ("Select an image", ("X",)),
+            ("Move the selected to the trash", ("Delete",)),
+            ("Edit a title", ("F2",)),
+            ("Back to the stream", ("Esc",)),
+        ),
+    ),
     ("Anywhere", (("Show this list", ("?",)), ("Close", ("Esc",)))),
 )

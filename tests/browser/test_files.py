@@ -1,5 +1,6 @@
 """The page of large files while one is being fetched: the dots move, the controls work, visitors see the door."""
 
+import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,15 @@ def test_a_volume_is_shown_and_a_budget_is_changed(
     page.locator(".slices img").nth(2).wait_for()
     page.wait_for_function("[...document.querySelectorAll('.slices img')].every((i) => i.complete && i.naturalWidth > 0)")
     assert axe(page) == []
+    slider, image = page.locator(".slider").first, page.locator(".slices img").first
+    before = image.get_attribute("src")
+    slider.focus()
+    page.keyboard.press("ArrowRight")
+    page.locator("[data-number]:text-is('6 of 8')").wait_for()
+    page.wait_for_function("before => document.querySelector('.slices img').getAttribute('src') !== before", arg=before)
+    assert image.get_attribute("alt") == "Sagittal slice, 6 of 8"
+    page.keyboard.press("Shift+ArrowLeft")
+    page.locator("[data-number]:text-is('1 of 8')").wait_for()
     page.goto(vault.url + "/files")
     page.fill("#max_size_mb", "0")
     page.click(":is(button, a):text-is('Save limits')")
@@ -73,6 +83,29 @@ def test_a_volume_is_shown_and_a_budget_is_changed(
     with page.expect_navigation(url="**/files"):
         page.click("button:text-is('Clear cache')")
     assert page.locator("[data-file]").count() == 0
+
+
+def test_a_registry_is_downloaded_and_its_failed_file_retried(
+    vault: Vault, origin: Origin, open_page: Callable[..., Any], axe: Callable[[Any], list[str]]
+) -> None:
+    bodies = [bytes([number]) * 3000 for number in range(3)]
+    lines = [
+        f"part-{number} {hashlib.sha256(body).hexdigest()} {serve(origin, f'/{number}.bin', body)[0]}"
+        for number, body in enumerate(bodies)
+    ]
+    origin.remove("/2.bin")
+    page = open_page(vault.url + "/files/registries")
+    page.fill("#name", "set.txt")
+    page.fill("#registry-lines", "\n".join(lines))
+    page.click("button:text-is('Add registry')")
+    page.click("button:text-is('Download all')")
+    page.locator("[data-registry][data-state=failed]").wait_for()  # without a reload
+    assert "2 of 3" in page.locator(".figures").inner_text()
+    assert axe(page) == []
+    serve(origin, "/2.bin", bodies[2])
+    page.click("button:text-is('Retry the 1 failed')")
+    page.locator("[data-registry][data-state=done]").wait_for(timeout=60_000)
+    assert page.complaints == []
 
 
 def test_a_stranger_finds_the_door(vault: Vault, origin: Origin, open_page: Callable[..., Any]) -> None:

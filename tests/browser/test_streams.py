@@ -129,9 +129,10 @@ def test_an_owner_with_a_phone_uploads_an_evening(
     page.set_input_files(".file-input", photos)
     page.get_by_text("18 of 20 uploaded, 2 rejected").wait_for(timeout=180_000)
     refused = page.locator(".is-refused")
-    assert [row.locator(".file").inner_text() for row in refused.all()] == ["notes.jpg", "scan.png"]
-    assert "Not a supported image" in refused.nth(0).inner_text()
-    assert "This file is 20.4 MB. The limit is 20 MB." in refused.nth(1).inner_text()
+    reasons = {row.locator(".file").inner_text(): row.inner_text() for row in refused.all()}
+    assert sorted(reasons) == ["notes.jpg", "scan.png"]
+    assert "Not a supported image" in reasons["notes.jpg"]
+    assert "This file is 20.4 MB. The limit is 20 MB." in reasons["scan.png"]
     page.get_by_text("18 images: 18 public").wait_for()
     assert page.locator(".shot").count() == 18
     assert axe(page) == []
@@ -459,7 +460,7 @@ def test_everything_to_touch_is_large_enough_and_stands_still(
     page.wait_for_timeout(300)
     small = page.evaluate(
         """() => [...document.querySelectorAll("a, button, input:not([type=hidden]), select, summary, label.tick, textarea")]
-          .filter((one) => one.checkVisibility() && !one.closest("p:not(.crumb, .band, .ways), h2, td, .skip, .files") && !one.matches("[type=checkbox]"))
+          .filter((one) => one.checkVisibility() && !one.closest("p:not(.crumb, .band, .ways), h2, td, .skip, .files") && !one.matches("[type=checkbox], [type=radio]"))
           .map((one) => [one.outerHTML.slice(0, 90), one.getBoundingClientRect()])
           .filter(([, box]) => box.width > 1 && (box.height < 43.5 || box.width < 43.5))
           .map(([html, box]) => `${Math.round(box.width)}x${Math.round(box.height)} ${html}`)"""
@@ -509,6 +510,40 @@ def test_a_mouse_selects_a_run_and_keys_all(gallery: str, as_owner: Open) -> Non
     page.get_by_text("4 selected").wait_for()
     page.go_back()
     page.locator(".chosen-bar").wait_for(state="detached")
+    assert page.complaints == []
+
+
+def test_titles_are_written_in_place_and_images_arranged_by_keys_and_drag(as_owner: Open, photos: list[Path]) -> None:
+    page = as_owner("/streams")
+    address = make_stream(page, "Arranged")
+    page.set_input_files(".file-input", [path for path in photos if path.name.startswith("photo")][:3])
+    page.get_by_text("3 of 3 uploaded").wait_for()
+    page.goto(address)
+    page.locator(".caption").nth(0).click()
+    page.keyboard.type("One")
+    page.keyboard.press("Tab")
+    page.keyboard.type("Two")
+    page.keyboard.press("Enter")
+    page.locator(".caption b", has_text="Two").wait_for()
+    page.locator(".frame").nth(2).focus()
+    page.keyboard.press("F2")
+    page.keyboard.type("Lost")
+    page.keyboard.press("Escape")
+    assert page.locator(".caption b").all_text_contents() == ["One", "Two"]
+    page.goto(f"{address}?edit=order")
+    names = page.locator(".frame img").evaluate_all("all => all.map(({alt}) => alt)")
+    page.locator(".grip").nth(0).focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    page.get_by_text("One, 2 of 3").wait_for(state="attached")
+    start, first = page.locator(".grip").nth(2).bounding_box(), page.locator(".frame").nth(0).bounding_box()
+    page.mouse.move(start["x"] + 20, start["y"] + 20)
+    page.mouse.down()
+    page.mouse.move(first["x"] + 20, first["y"] + 60, steps=8)
+    page.mouse.up()
+    page.get_by_role("button", name="Save order").click()
+    page.get_by_text("Order saved.").wait_for()
+    assert page.locator(".frame img").evaluate_all("all => all.map(({alt}) => alt)") == [names[2], "Two", "One"]
     assert page.complaints == []
 
 

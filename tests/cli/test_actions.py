@@ -21,6 +21,7 @@ from image_cache.cli import params
 from image_cache.cli.cache_monitor import ACTIONS, RENAMED
 from image_cache.cli.command import VaultCommand
 from image_cache.cli.main import vinylvault
+from image_cache.cli.maintenance.monitor import Rates, store_line
 from image_cache.maintenance import cache_figures
 from tests.maintenance.health.test_health import picture_of
 from tests.support.inside import Inside
@@ -389,7 +390,37 @@ def test_monitor_is_a_screen_that_a_signal_ends_and_leaves_as_it_was(served: tup
     assert widest(page) <= 80
     for words in ("10 s", "100 s", "1000 s", "hits", "queue", "memory", vault.url.rpartition(":")[2]):
         assert words in page
+    assert re.findall(r"^(covers|streams|files) .*\N{WHITE CIRCLE} +[\d.,]+ [MG]B ", page, re.MULTILINE) == [
+        "covers",
+        "streams",
+        "files",
+    ]
     assert "Traceback" not in text
+
+
+def test_the_line_of_a_cache_has_its_hits_over_three_spans_in_80_columns(tmp_path: Path) -> None:
+    rates = Rates()
+    for second in range(0, 1001, 10):  # at first all hits, in the last ten seconds only misses
+        misses = max(0, second - 990) * 4
+        rates.add(float(second), {"streams.hits": 4.0 * second - misses, "streams.misses": float(misses)})
+    full = cache_figures.CacheFigures(
+        "streams",
+        tmp_path,
+        entries=1490,
+        size_bytes=128_000_000,
+        budget_bytes=256_000_000,
+        hits=1,
+        misses=1,
+        evictions=212,
+        waiting=46,
+    )
+    dots = "\N{BLACK CIRCLE}" * 10 + "\N{WHITE CIRCLE}" * 10
+    line = store_line(full, rates)
+    assert line == f"streams   0.0%   90.0%   99.0%   {dots}  256 MB    212     46    0"
+    assert len(line) == 80
+    young = Rates()
+    young.add(0.0, {"streams.hits": 0.0, "streams.misses": 0.0})
+    assert store_line(full, young).startswith("streams      -       -       -   ")
 
 
 def test_monitor_is_a_line_an_interval_when_piped_also_while_the_index_is_away(

@@ -33,49 +33,19 @@ from image_cache.errors import (
 )
 from image_cache.files.build import FileOpener, open_files
 from image_cache.files.cache import FileCache
-from image_cache.files.fetch import Fetch, FetchOutcome
+from image_cache.files.fetch import Fetch
+from image_cache.files.fetch_terms import FetchOutcome
 from image_cache.files.maintenance import remove_expired, sweep
 from image_cache.files.partial import PartialFile
 from image_cache.files.paths import parse_remote, part_path
 from image_cache.files.runtime_limits import FileLimits
 from image_cache.filesystem import is_locked
 from image_cache.net.deadline import MinimumSpeed
+from tests.files.conftest import MB, Make, noise
 from tests.support.clock import FakeClock
 from tests.support.origin import Asked, Origin
 from tests.support.vault import ROOT, wait_until
 from tests.support.volumes import Volume, serve
-
-MB = 1_000_000
-Make = Callable[..., FileCache]
-
-
-def noise(count: int, seed: int = 1) -> bytes:
-    return random.Random(seed).randbytes(count)
-
-
-@pytest.fixture
-def make(origin: Origin, tmp_path: Path, clock: FakeClock) -> Iterator[Make]:
-    """Make file caches of one folder, each as its own process would; all are closed at the end."""
-    made: list[tuple[FileCache, FileOpener]] = []
-
-    def build(budget_bytes: int = 50 * MB, ttl_s: float = 3600, folder: str = "files", **more: object) -> FileCache:
-        settings = Settings(FILES_DIR=tmp_path / folder, TRUSTED_ORIGINS=(origin.base,), FREE_SPACE_FLOOR_MB=0, **more)
-        opener = FileOpener(settings)
-        cache = open_files(settings, opener, lambda: FileLimits(budget_bytes, ttl_s), clock)
-        made.append((cache, opener))
-        return cache
-
-    yield build
-    for cache, opener in made:
-        cache.stopping.set()
-        opener.close()
-        cache.close()
-
-
-@pytest.fixture
-def cache(make: Make) -> FileCache:
-    return make()
-
 
 # --- the straight way
 

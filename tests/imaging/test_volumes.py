@@ -84,6 +84,29 @@ def test_up_in_the_world_is_up_in_the_slice(tmp_path: Path) -> None:
     assert [one.name for one in preview.slices] == ["Sagittal", "Coronal", "Axial"]
 
 
+def test_a_slice_of_each_plane_is_chosen_by_its_number(tmp_path: Path) -> None:
+    """Each plane across the z axis has one value: its number. A number beyond the last slice means the last."""
+    size = 8
+    voxels = b"".join(struct.pack("<h", z * 100) * size * size for z in range(size))
+    path = tmp_path / "file"
+    path.write_bytes(nifti((size, size, size), voxels))
+    previewer = Previewer()
+
+    def grey(number: int) -> tuple[int, int]:
+        one = previewer.preview(path, "x.nii", "1", (4, 4, number)).slices[2]
+        with Image.open(io.BytesIO(one.body)) as picture:
+            return one.index, int(picture.convert("L").getpixel((160, 160)))  # type: ignore[arg-type]
+
+    middle = previewer.preview(path, "x.nii", "1")
+    assert [one.index for one in middle.slices] == [5, 5, 5]
+    shown = [grey(number) for number in (1, 3, 5, 8)]
+    assert [index for index, _ in shown] == [1, 3, 5, 8]
+    assert [value for _, value in shown] == sorted({value for _, value in shown}), "brighter towards the top"
+    assert grey(99) == shown[-1]
+    assert grey(0) == shown[0]
+    assert previewer.preview(path, "x.nii", "1", (5, 5, 5)).slices == middle.slices
+
+
 @pytest.mark.parametrize(
     ("body", "name"),
     [

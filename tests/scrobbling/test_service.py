@@ -166,8 +166,8 @@ def test_undo_takes_a_play_out_of_the_queue(home: Home, listenbrainz: ListenBrai
 
 
 def test_i_played_it_sends_the_whole_record_as_if_it_had_just_ended(home: Home, listenbrainz: ListenBrainzServer) -> None:
-    home.connect(LISTENBRAINZ, TOKEN)
     home.clock.advance(900)
+    home.connect(LISTENBRAINZ, TOKEN)
     home.services.turntable.play(home.record, home.me)
     home.run()
     assert listenbrainz.listens() == [*SIDE, (int(NOW) + 600, "Ada Quill", "Song B1")]

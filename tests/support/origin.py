@@ -31,6 +31,7 @@ class Asked:
     path: str
     headers: Mapping[str, str]
     at: float
+    body: bytes = b""
 
 
 @dataclass(slots=True)
@@ -221,7 +222,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         origin = self.server.origin
-        asked = Asked(self.command, self.path, {k.lower(): v for k, v in self.headers.items()}, time.monotonic())
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        asked = Asked(self.command, self.path, {k.lower(): v for k, v in self.headers.items()}, time.monotonic(), body)
         with origin.answering(asked) as page:
             if callable(page):
                 self.close_connection = True
@@ -229,7 +231,7 @@ class _Handler(BaseHTTPRequestHandler):
             else:
                 self._answer(page or Page(b"no such page\n", "text/plain", 404), asked)
 
-    do_HEAD = do_GET
+    do_HEAD = do_POST = do_GET
 
     def _answer(self, page: Page, asked: Asked) -> None:
         origin = self.server.origin

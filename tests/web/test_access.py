@@ -47,6 +47,13 @@ GET    /add/<int:task_id>                           401 403 403 404 404 404
 POST   /add/<int:task_id>                           401 403 403 400 400 400
 GET    /add/record                                  401 403 403 200 200 200
 POST   /add/record                                  401 403 403 400 400 400
+GET    /admin/alerts                                401 403 403 403 200 200
+POST   /admin/alerts/add                            401 403 403 403 400 400
+POST   /admin/alerts/remove                         401 403 403 403 404 404
+POST   /admin/alerts/test                           401 403 403 403 404 404
+POST   /admin/alerts/when                           401 403 403 403 303 303
+GET    /admin/log                                   401 403 403 403 200 200
+GET    /admin/log.csv                               401 403 403 403 200 200
 GET    /admin/cache                                 401 403 403 403 200 200
 GET    /admin/cache/cleanup                         401 403 403 403 200 200
 POST   /admin/cache/cleanup                         401 403 403 403 400 400
@@ -55,6 +62,8 @@ POST   /admin/cache/clear                           401 403 403 403 303 303
 POST   /admin/cache/limits                          401 403 403 403 303 303
 POST   /admin/cache/pause                           401 403 403 403 303 303
 POST   /admin/cache/preload                         401 403 403 403 303 303
+GET    /admin/cache/reset                           401 403 403 403 200 200
+POST   /admin/cache/reset                           401 403 403 403 303 303
 POST   /admin/cache/resume                          401 403 403 403 303 303
 GET    /album/<int:album_id>                        200 200 200 200 200 200
 GET    /album/<int:album_id>/cover                  401 403 403 200 200 200
@@ -93,6 +102,7 @@ POST   /api/files/<digest>/<action>                 401 403 403 403 404 404
 POST   /api/files/<digest>/ttl                      401 403 403 403 404 404
 POST   /api/files/bounds                            401 403 403 403 200 200
 POST   /api/files/clear                             401 403 403 403 200 200
+POST   /api/files/speed                             401 403 403 403 200 200
 GET    /api/jobs                                    401 403 403 200 200 200
 GET    /api/jobs/<int:task_id>                      401 403 403 200 200 200
 GET    /api/now                                     200 200 200 200 200 200
@@ -126,6 +136,14 @@ POST   /files/bounds                                401 403 403 403 303 303
 POST   /files/cleanup                               401 403 403 403 303 303
 GET    /files/clear                                 401 403 403 200 200 200
 POST   /files/clear                                 401 403 403 403 303 303
+GET    /files/logins                                401 403 403 403 200 200
+POST   /files/logins                                401 403 403 403 400 400
+POST   /files/logins/remove                         401 403 403 403 400 400
+POST   /files/speed                                 401 403 403 403 303 303
+GET    /files/registries                            401 403 403 200 200 200
+POST   /files/registries                            401 403 403 403 400 400
+GET    /files/registries/<name>                     401 403 403 404 404 404
+POST   /files/registries/<name>/<action>            401 403 403 403 404 404
 GET    /have                                        200 200 200 200 200 200
 POST   /have                                        401 403 400 400 400 400
 GET    /have/<int:task_id>                          401 403 404 404 404 404

@@ -4,6 +4,7 @@ import datetime
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -12,21 +13,43 @@ from image_cache.cli.command import VaultCommand
 from image_cache.cli.context import CommandContext
 from image_cache.cli.services import opened_services
 from image_cache.db.database import DatabaseError
-from image_cache.errors import CacheError, OriginError
+from image_cache.errors import CacheError, OriginError, UnknownFile
+from image_cache.files.batch import BatchProgress, FileBatch
+from image_cache.files.build import FileServices
 from image_cache.files.cache import FileCache
 from image_cache.files.legacy_import import import_layout
 from image_cache.files.listing import Entry, entries
+from image_cache.files.pins import pin
+from image_cache.files.registry import RegistryFile
 from image_cache.units import counted, size
 
 
 @click.command("get", cls=VaultCommand)
-@click.argument("url")
+@click.argument("name", required=False, metavar="[NAME|URL]")
 @click.option("--sha256", default="", help="Expected SHA-256 checksum.")
+@click.option("--registry", default="", metavar="R", help="The registry that has the name.")
+@click.option("--all", "is_all", is_flag=True, help="With --registry: download all its files.")
+@click.option("--pin", "is_pinned", is_flag=True, help="Pin the file: it is never evicted.")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Also copy the file to this path.")
-def get(context: CommandContext, url: str, sha256: str, output: Path | None) -> None:
-    """Download URL unless a fresh copy is cached, and print its path. Interrupted downloads resume."""
-    with _opened(context) as cache:
-        path = cache.get(url, sha256=sha256, progress=_progress(context))
+def get(  # noqa: PLR0917  the parameters of the command
+    context: CommandContext, name: str | None, sha256: str, registry: str, is_all: bool, is_pinned: bool, output: Path | None
+) -> int:
+    """Download a URL, or the file that a registry calls NAME, unless a fresh copy is cached, and print its path.
+
+    Interrupted downloads resume. With --registry R --all it downloads all files of a registry; the exit status is 1 if any failed.
+    """
+    if is_all:
+        if not registry or name or sha256 or output:
+            raise click.UsageError("--all takes --registry R, and no name, --sha256 or --output.")
+        return _get_all(context, registry, is_pinned=is_pinned)
+    if not name:
+        raise click.UsageError("Give a URL, a name from a registry, or --registry R --all.")
+    with opened_file_services(context) as files:
+        file = _named(files, name, registry, sha256)
+        cache = files.cache
+        path = cache.get(file.urls[0], sha256=file.sha256, mirrors=file.urls[1:], progress=_progress(context))
+        if is_pinned:
+            pin(cache, cache.remote(file.urls[0]).digest)
     context.out.end_bar()
     if output is not None:
         try:
@@ -34,12 +57,13 @@ def get(context: CommandContext, url: str, sha256: str, output: Path | None) -> 
         except OSError as error:
             raise CacheError(f"{output}: {error.strerror}") from error
     context.out.line(str(output or path))
+    return 0
 
 
 @click.command("list", cls=VaultCommand)
 def list_files(context: CommandContext) -> None:
     """List cached and downloading files."""
-    with _opened(context) as cache:
+    with opened_files(context) as cache:
         listed = entries(cache)
         _, used_bytes = cache.totals()
         budget_bytes = cache.limits().budget_bytes
@@ -57,7 +81,7 @@ def verify_files(context: CommandContext, no_fetch: bool) -> int:
     The exit status is 1 if any file stays corrupt.
     """
     out = context.out
-    with _opened(context) as cache:
+    with opened_files(context) as cache:
         cache.open()
         stored = cache.index.files()
         total = sum(file.size_bytes for file in stored)
@@ -91,7 +115,7 @@ def verify_files(context: CommandContext, no_fetch: bool) -> int:
 @click.option("--dry-run", is_flag=True, help="Show what would be imported without changing anything.")
 def import_files(context: CommandContext, folder: Path, dry_run: bool) -> int:
     """Import the files of FOLDER, a cache described by `cache_metadata.json`. Each file is copied and verified."""
-    with _opened(context) as cache:
+    with opened_files(context) as cache:
         report = import_layout(cache, folder, dry_run=dry_run)
     would = "would be " if dry_run else ""
     context.out.line(
@@ -104,15 +128,55 @@ def import_files(context: CommandContext, folder: Path, dry_run: bool) -> int:
 
 
 @contextmanager
-def _opened(context: CommandContext) -> Iterator[FileCache]:
-    """Yield the cache; what it has in memory is written at the end. Raises `CacheError` with the URL in its message."""
+def opened_files(context: CommandContext) -> Iterator[FileCache]:
+    """Yield the cache, as `opened_file_services` does."""
+    with opened_file_services(context) as files:
+        yield files.cache
+
+
+@contextmanager
+def opened_file_services(context: CommandContext) -> Iterator[FileServices]:
+    """Yield the services; what the cache has in memory is written at the end. Raises `CacheError` with the URL in its message."""
     with opened_services(context) as services:
         try:
-            yield services.files.cache
+            yield services.files
         except (CacheError, DatabaseError) as error:
             raise CacheError(_message(error)) from error
         finally:
             services.close()
+
+
+def _named(files: FileServices, name: str, registry: str, sha256: str) -> RegistryFile:
+    """Return the file of a URL, or of a name in the registries; a name that none has is a path below IMAGE_SERVER, if that is set."""
+    if "://" not in name:
+        try:
+            found = files.groups.registries.find(name, registry)
+        except UnknownFile:
+            if registry or not files.settings.IMAGE_SERVER or files.groups.registries.has(name):
+                raise
+        else:
+            return replace(found, sha256=sha256 or found.sha256)
+    return RegistryFile(name, sha256, (name,))
+
+
+def _get_all(context: CommandContext, registry: str, *, is_pinned: bool) -> int:
+    out = context.out
+
+    def draw(progress: BatchProgress) -> None:
+        failed = f", {len(progress.failed):,} failed" if progress.failed else ""
+        out.bar(
+            progress.done, progress.total, f"{progress.done:,} of {progress.total:,} files, {size(progress.size_bytes)}{failed}"
+        )
+
+    with opened_file_services(context) as files:
+        wanted = list(files.groups.registries.read(registry).files.values())
+        ended = FileBatch(files.cache, wanted, draw, is_pinned=is_pinned).run()
+    out.end_bar(is_done=not ended.failed)
+    for name, reason in ended.failed.items():
+        out.note(f"{name}: {reason}")
+    failed = f", {len(ended.failed):,} failed" if ended.failed else ""
+    out.line(f"{ended.done:,} of {counted(ended.total, 'file')}, {size(ended.size_bytes)}{failed}.")
+    return 1 if ended.failed else 0
 
 
 def _progress(context: CommandContext) -> Callable[[int, int | None], None]:
@@ -130,8 +194,8 @@ def _message(error: Exception) -> str:
 def _cells(entry: Entry) -> tuple[str, ...]:
     fetch = entry.fetch
     state = entry.state if fetch is None else f"{fetch.state} {size(fetch.done_bytes)}"
-    until = ""
-    if entry.expires_at and fetch is None:
+    until = "pinned" if entry.is_pinned and fetch is None else ""
+    if not until and entry.expires_at and fetch is None:
         until = "until " + datetime.datetime.fromtimestamp(entry.expires_at).astimezone().strftime("%Y-%m-%d %H:%M")
     return (
         size(entry.size_bytes or (fetch.total_bytes or 0) if fetch else entry.size_bytes),

@@ -15,11 +15,12 @@ import click
 from image_cache.cli.command import MaintenanceCommand
 from image_cache.cli.context import CommandContext
 from image_cache.cli.maintenance.report import clock_time, host_line
-from image_cache.cli.maintenance.status import StatusReport, cache_rows, collect
+from image_cache.cli.maintenance.status import StatusReport, collect, short
 from image_cache.cli.output import cut
 from image_cache.cli.params import LONGEST_S, SHORTEST_S, Number
 from image_cache.db.database import DatabaseError
 from image_cache.db.diagnosis import kind_of, sentence_of
+from image_cache.maintenance.cache_figures import CacheFigures
 from image_cache.units import megabytes
 
 WINDOWS_S = (10.0, 100.0, 1000.0)
@@ -27,6 +28,7 @@ SAMPLE_S = 2.0  # how often the counters are read, however seldom something is s
 TERMINAL_S, PIPED_S = 2.0, 60.0
 ENTER, LEAVE = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"  # the alternate screen without a cursor, and back
 COUNTERS = ("hits", "misses", "fetches", "failures", "renders", "evictions")
+SIZE_DOTS = 20
 SHOWN_HOSTS, SHOWN_FAILURES = 4, 8
 
 
@@ -99,7 +101,19 @@ def _counters(report: StatusReport, live: dict[str, Any] | None) -> dict[str, fl
         value = live.get(name) if live else None
         if isinstance(value, int | float):
             counters[name] = value
-    return counters  # type: ignore[return-value]
+    return {**counters, **_by_cache(report, live)}  # type: ignore[dict-item]
+
+
+def _by_cache(report: StatusReport, live: dict[str, Any] | None) -> dict[str, float]:
+    """Return hits and misses of each cache; those of the running service are not a minute old."""
+    found = live.get("caches") if live else None
+    fresh = found if isinstance(found, dict) else {}
+    counters = {}
+    for cache in report.caches:
+        for name in ("hits", "misses"):
+            value = fresh.get(cache.name, {}).get(name)
+            counters[f"{cache.name}.{name}"] = float(value if isinstance(value, int) else getattr(cache, name))
+    return counters
 
 
 def _show(context: CommandContext, seen: StatusReport | str, rates: Rates, interval_s: float) -> None:
@@ -131,7 +145,9 @@ def _page(context: CommandContext, seen: StatusReport | str, rates: Rates, inter
         f"queue   {stats.queued:,} waiting, {stats.running} running, {seen.covers.missing:,} covers pending,"
         f" {seen.covers.given_up:,} unavailable",
         f"memory  {memory} of {megabytes(stats.memory_budget_bytes)}; {megabytes(stats.disk_free_bytes)} free disk space",
-        *(f"{name.lower():<8}{text}" for name, text in cache_rows(seen)),
+        "",
+        f"{'hits in':<8}{'10 s':>6}{'100 s':>8}{'1000 s':>8}   {'size':<20} {'limit':>7} {'evict':>6} {'queue':>6} {'err':>4}",
+        *(store_line(cache, rates) for cache in seen.caches),
     ]
     if bad := [host for host in seen.hosts if host.reason]:
         lines += ["", "failing origins"]
@@ -140,6 +156,25 @@ def _page(context: CommandContext, seen: StatusReport | str, rates: Rates, inter
         lines += ["", "last errors"]
         lines += [f"  {clock_time(failure.at)}  {failure.reason[:36]:<36}  {failure.what}" for failure in seen.failures]
     return [*lines, "", f"updated every {interval_s:g} s; press Ctrl-C to quit"]
+
+
+def store_line(cache: CacheFigures, rates: Rates) -> str:
+    """Return the figures of one cache in 80 columns; err are those that are not retried."""
+    hits = [_hit_rate(rates, cache.name, window) for window in WINDOWS_S]
+    filled = round(SIZE_DOTS * min(1.0, cache.size_bytes / cache.budget_bytes)) if cache.budget_bytes else 0
+    dots = "\N{BLACK CIRCLE}" * filled + "\N{WHITE CIRCLE}" * (SIZE_DOTS - filled)
+    queue = cache.waiting + cache.running
+    return (
+        f"{cache.name:<8}{hits[0]:>6}{hits[1]:>8}{hits[2]:>8}   {dots} {megabytes(cache.budget_bytes):>7}"
+        f" {short(cache.evictions):>6} {short(queue):>6} {short(cache.given_up):>4}"
+    )
+
+
+def _hit_rate(rates: Rates, name: str, window_s: float) -> str:
+    hits, misses = rates.rate(f"{name}.hits", window_s), rates.rate(f"{name}.misses", window_s)
+    if hits is None or misses is None or hits + misses <= 0:
+        return "-"
+    return "100%" if not misses else f"{min(99.9, 100 * hits / (hits + misses)):.1f}%"
 
 
 def _shown(rate: float | None, unit: float = 1.0) -> str:

@@ -68,9 +68,7 @@ class StatusReport:
             "hosts": [asdict(host) for host in self.hosts],
             "recent_failures": [asdict(failure) for failure in self.failures],
             "wear": asdict(self.wear),
-            "caches": {
-                cache.name: {**asdict(cache), "root": str(cache.root), "hit_rate": cache.hit_rate} for cache in self.caches
-            },
+            "caches": {cache.name: {**cache.to_dict(), "root": str(cache.root)} for cache in self.caches},
         }
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from image_cache.db.catalog import CatalogDatabase
-from image_cache.importers.lookup.service import barcode_of, spellings
+from image_cache.importers.lookup.barcodes import barcode_of, spellings
 from image_cache.importers.lookup.table import OwnedTable
 from image_cache.models import Album, AlbumQuery
 from image_cache.records.library import Library

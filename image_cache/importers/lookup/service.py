@@ -4,7 +4,6 @@ The services are asked by a task, never by a request. What they do not answer is
 """
 
 import dataclasses
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -20,6 +19,8 @@ from image_cache.importers.discogs.connection import DiscogsConnection
 from image_cache.importers.discogs.parse import SOURCE as DISCOGS
 from image_cache.importers.discogs.parse import usable_cover_url
 from image_cache.importers.discogs.parse_search import FoundRelease
+from image_cache.importers.lookup.barcodes import barcode_of, spellings
+from image_cache.importers.lookup.having import HavingReader
 from image_cache.importers.lookup.table import OwnedTable
 from image_cache.models import Album, AlbumQuery, TaskState
 from image_cache.net.json_api import JsonApiClient
@@ -35,7 +36,6 @@ MAX_CANDIDATES = 12
 MAX_OWNED = 6
 STEP_S = 0.25
 MUSICBRAINZ = "musicbrainz"
-_GAPS = re.compile(r"[\s-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +91,7 @@ class RecordLookup:
     ) -> None:
         self._settings = settings
         self._decoder = decoder
+        self.having = HavingReader(catalog, library)
         self._owned = OwnedTable(catalog)
         self._albums = AlbumTable(catalog)
         self._library = library
@@ -202,17 +203,6 @@ class RecordLookup:
         code = barcode_of(text)
         for one in client.by_barcode(code) if code else client.by_words(text):
             yield _of_musicbrainz(one, code)
-
-
-def barcode_of(text: str) -> str:
-    """Return the digits of a barcode; "" for any other text."""
-    digits = _GAPS.sub("", text)
-    return digits if digits.isascii() and digits.isdigit() and len(digits) in (8, 12, 13, 14) else ""
-
-
-def spellings(code: str) -> list[str]:
-    """Return a barcode with and without the zero in front that makes an EAN of a UPC."""
-    return list(dict.fromkeys((code, code.lstrip("0"), f"0{code}")))
 
 
 def _of_musicbrainz(release: Release, code: str) -> Candidate:

@@ -14,7 +14,7 @@ from image_cache.records.editing.changes_table import ChangesTable, RecordChange
 from image_cache.records.editing.own_values import FIELDS, LISTS, edited, parse, text_of, text_of_value
 from image_cache.records.table import AlbumTable
 
-EDITABLE = ("genres", "styles", "formats", "label", "media_condition", "sleeve_condition")
+EDITABLE = ("genres", "styles", "formats", "label", "media_condition", "sleeve_condition", "shelf", "price", "bought")
 MAX_VALUES = 30  # of one list
 
 
@@ -50,13 +50,19 @@ class RecordsEditor:
         return {name: (parse(name, one.text), one.adds and name in LISTS) for name, one in edits.items() if name in EDITABLE}
 
     def edit(
-        self, ids: Sequence[int], values: Mapping[str, tuple[Any, bool]], batch_id: int, account_id: int | None
+        self,
+        ids: Sequence[int],
+        values: Mapping[str, tuple[Any, bool]],
+        batch_id: int,
+        account_id: int | None,
+        progress: Callable[[int], object] = int,
     ) -> EditCount:
-        """Change records. What is wrong with one of them does not stop the others."""
+        """Change records. What is wrong with one of them does not stop the others. `progress` gets how many were looked at."""
         changed = same = missing = 0
         failed = Counter[str]()
         for start in range(0, len(ids), AT_A_TIME):
             portion = ids[start : start + AT_A_TIME]
+            progress(start)
             with self._db.write() as conn:
                 found = self._albums.albums(portion)
                 missing += len(portion) - len(found)

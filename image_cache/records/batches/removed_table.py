@@ -13,10 +13,15 @@ from image_cache.records.search.index_table import SearchIndexTable
 
 # Tables of what hangs on a record, with the columns that are kept.
 _OF_RECORD = {
-    "plays": ("played_at", "sides", "account_id"),
+    "plays": ("played_at", "sides", "account_id", "import_id"),
     "record_changes": ("field", "before", "after", "changed_at", "account_id", "batch_id"),
     "crate_records": ("crate_id", "place"),
     "record_images": ("kind", "address", "place"),
+}
+# What may have been deleted meanwhile: then nothing is referred to.
+_PARENTS = {
+    "account_id": "(SELECT id FROM accounts WHERE id = ?)",
+    "import_id": "(SELECT id FROM play_imports WHERE id = ?)",
 }
 _GENERATED = "picture"
 HAS_IMAGES = "EXISTS (SELECT 1 FROM record_images WHERE album_id = albums.id)"
@@ -85,7 +90,7 @@ class RemovedTable:
         names = list(album)
         conn.execute(f"INSERT INTO albums ({', '.join(names)}) VALUES ({parameter_marks(len(names))})", list(album.values()))
         for table, columns in _OF_RECORD.items():
-            marks = ", ".join("(SELECT id FROM accounts WHERE id = ?)" if name == "account_id" else "?" for name in columns)
+            marks = ", ".join(_PARENTS.get(name, "?") for name in columns)
             into = f"INSERT OR IGNORE INTO {table} ({', '.join(columns)}, album_id) SELECT {marks}, ?"
             if table == "crate_records":
                 into += " WHERE EXISTS (SELECT 1 FROM crates WHERE id = ?)"

@@ -10,15 +10,17 @@ from image_cache.records.batches.edit import FieldEdit, RecordsEditor
 from image_cache.records.batches.imports import restored
 from image_cache.records.batches.merging import RecordMerger
 from image_cache.records.batches.removed_table import RemovedTable
-from image_cache.records.batches.table import AT_A_TIME, BatchTable, RecordBatch
+from image_cache.records.batches.table import BatchTable, RecordBatch
 from image_cache.records.editing.own_values import FIELDS, source_values
-from image_cache.records.removal import RecordRemoval
+from image_cache.records.removal import RECORDS_A_WRITE, GoneRecords, RecordRemoval, Removed
 from image_cache.records.table import AlbumTable
 from image_cache.units import counted
 
 logger = logging.getLogger(__name__)
 
 SHOWN = 50
+BACK_AT_A_TIME = 50  # each is put in the index of the search again
+Progress = Callable[[int], object]
 MAX_NAME_CHARS = 60
 
 
@@ -62,12 +64,27 @@ class Batches:
 
     def edit(self, ids: Sequence[int], edits: Mapping[str, FieldEdit], account_id: int | None = None) -> RecordBatch:
         """Edit records. Raises `FieldRejected` for a value that is wrong, and then changes nothing."""
-        values = self._editor.parse(edits)
-        if not values:
+        return self.run_edit(self.begin_edit(edits, account_id), ids, edits, account_id)
+
+    def begin_edit(self, edits: Mapping[str, FieldEdit], account_id: int | None) -> int:
+        """Begin the batch of an edit; return its number. Raises as `edit`."""
+        if not self._editor.parse(edits):
             raise FieldRejected("fields", "Change at least one field first.")
-        batch_id = self._begin("edit", "Editing.", account_id)
-        count = self._editor.edit(ids, values, batch_id, account_id)
-        what = " and ".join(FIELDS[name].lower() for name in values)
+        return self._begin("edit", "Editing records.", account_id)
+
+    def run_edit(
+        self,
+        batch_id: int,
+        ids: Sequence[int],
+        edits: Mapping[str, FieldEdit],
+        account_id: int | None = None,
+        progress: Progress = int,
+    ) -> RecordBatch:
+        """Edit the records of a batch; one that was edited before a stop is counted as having the values already."""
+        values = self._editor.parse(edits)
+        count = self._editor.edit(ids, values, batch_id, account_id, progress)
+        names = [FIELDS[name].lower() for name in values]
+        what = " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
         words = f"{counted(count.changed, 'record')} edited: {what}."
         words += f" {counted(count.same, 'record')} had that already." if count.same else ""
         words += f" {counted(count.missing, 'record')} had been removed meanwhile." if count.missing else ""
@@ -77,15 +94,34 @@ class Batches:
 
     def remove(self, ids: Sequence[int], account_id: int | None = None, *, words: str = "") -> RecordBatch:
         """Remove records so that they can be put back. Raises `StorageError`; what was removed before that can be put back too."""
-        batch_id = self._begin("remove", words or "Removing.", account_id)
+        return self.run_removal(self.begin_removal(account_id), ids, words=words)
+
+    def begin_removal(self, account_id: int | None) -> int:
+        """Begin the batch of a removal; return its number."""
+        return self._begin("remove", "Removing records.", account_id)
+
+    def run_removal(self, batch_id: int, ids: Sequence[int], progress: Progress = int, *, words: str = "") -> RecordBatch:
+        """Remove the records of a batch; see `remove`."""
+        removed: list[Removed] = []
         try:
-            removed = self._removal.remove(ids, batch_id=batch_id)
+            for start in range(0, len(ids), RECORDS_A_WRITE):
+                progress(start)
+                removed += self._removal.remove(ids[start : start + RECORDS_A_WRITE], batch_id=batch_id)
         finally:
             found = self.removed.count(batch_id)
             batch = self._say(batch_id, words or f"{counted(found, 'record')} removed.", found)
-        if len(removed) == 1 and not words:
-            batch = self._say(batch_id, f"Removed: {_cut(removed[0].artist)}, {_cut(removed[0].title)}.")
+        if found == len(removed) == 1 and not words:
+            batch = self._say(batch_id, f"Removed: {_cut(removed[0].artist)}, {_cut(removed[0].title)}.", 1)
         return batch
+
+    def remove_gone(self, only: GoneRecords, account_id: int | None = None) -> list[Removed]:
+        """Remove the records that are gone from their source so that they can be put back; see `RecordRemoval.remove_gone`."""
+        batch_id = self._begin("remove", "Removing.", account_id)
+        try:
+            return self._removal.remove_gone(only, batch_id=batch_id)
+        finally:
+            found = self.removed.count(batch_id)
+            self._say(batch_id, f"{counted(found, 'record')} removed that were missing at their source.", found)
 
     def undo(self, batch_id: int, account_id: int | None = None) -> RecordBatch:
         """Undo a batch; return it with what came of that. Raises `FieldRejected` if it cannot be undone."""
@@ -124,7 +160,7 @@ class Batches:
 
     def _undo_removal(self, batch: RecordBatch) -> str:
         back = left = last = 0
-        while portion := self.removed.ids(batch.id, AT_A_TIME, last):
+        while portion := self.removed.ids(batch.id, BACK_AT_A_TIME, last):
             last = portion[-1]
             with self._db.write() as conn:
                 for album_id in portion:
@@ -186,7 +222,7 @@ class Batches:
     def _say(self, batch_id: int, words: str, changed: int = 0) -> RecordBatch:
         with self._db.write() as conn:
             self.rows.say(conn, batch_id, words)
-            self.rows.count(conn, batch_id, 0, changed, ())
+            self.rows.set_changed(conn, batch_id, changed)
         return self._known(batch_id)
 
     def _known(self, batch_id: int) -> RecordBatch:

@@ -64,8 +64,9 @@ class BatchTable:
         return [RecordBatch(*row) for row in rows]
 
     def recent(self, count: int) -> list[RecordBatch]:
-        """Return the newest batches that are no imports, the newest first."""
-        rows = self.db.rows(f"{_BATCHES} WHERE b.kind <> 'import' ORDER BY b.id DESC LIMIT ?", (count,))
+        """Return the newest batches that are no imports, the newest first; also one that failed half way."""
+        did = "(changed > 0 OR EXISTS (SELECT 1 FROM record_changes WHERE batch_id = b.id))"
+        rows = self.db.rows(f"{_BATCHES} WHERE b.kind <> 'import' AND {did} ORDER BY b.id DESC LIMIT ?", (count,))
         return [RecordBatch(*row) for row in rows]
 
     def say(self, conn: Connection, batch_id: int, words: str) -> None:
@@ -79,6 +80,9 @@ class BatchTable:
                 "UPDATE batches SET first_id = min(coalesce(first_id, ?1), ?1), last_id = max(coalesce(last_id, ?2), ?2) WHERE id = ?3",
                 (min(ids), max(ids), batch_id),
             )
+
+    def set_changed(self, conn: Connection, batch_id: int, changed: int) -> None:
+        conn.execute("UPDATE batches SET changed = ? WHERE id = ?", (changed, batch_id))
 
     def end(self, conn: Connection, batch_id: int, now: float, outcome: str) -> None:
         """Mark a batch as undone."""
@@ -142,7 +146,7 @@ class BatchTable:
 
 
 _TOUCHED = (
-    "(is_touched OR coalesce(last_played_at, 0) > ? OR EXISTS (SELECT 1 FROM crate_records WHERE album_id = albums.id)"
+    "(is_touched OR own_rating IS NOT NULL OR own_cover IS NOT NULL OR source_values <> '' OR coalesce(last_played_at, 0) > ? OR EXISTS (SELECT 1 FROM crate_records WHERE album_id = albums.id)"
     " OR EXISTS (SELECT 1 FROM record_images WHERE album_id = albums.id)"
     " OR EXISTS (SELECT 1 FROM record_changes WHERE album_id = albums.id))"
 )

@@ -9,6 +9,7 @@ from image_cache.accounts.household_table import AccountLink
 from image_cache.errors import AccountRejected
 from image_cache.web.access import Role, declare_access
 from image_cache.web.accounts.views import start_session
+from image_cache.web.actions import log_action
 from image_cache.web.context import account, flash, pop_flash, public_origin, services
 from image_cache.web.forwarded import url_prefix
 from image_cache.web.qr import qr_code
@@ -44,6 +45,7 @@ def change_role(account_id: int) -> AnyResponse:
         changed = services().household.change_role(account_id, request.form.get("role", ""))
     except AccountRejected as error:
         return _page(error=str(error))
+    log_action("accounts", "changed the role of", f"{changed.name}, {_with_article(changed.role)}")
     return _done(f"{changed.name} is now {_with_article(changed.role)}.")
 
 
@@ -55,6 +57,7 @@ def invite() -> AnyResponse:
         token, link = services().household.invite(request.form.get("role", ""))
     except AccountRejected as error:
         return _page(error=str(error))
+    log_action("links", f"invited {_with_article(link.role)}")
     return _page(made=link, token=token)
 
 
@@ -66,6 +69,7 @@ def reset(account_id: int) -> AnyResponse:
         token, link = services().household.reset(account_id)
     except AccountRejected as error:
         return _page(error=str(error))
+    log_action("links", "created a link for a new password", link.account.name if link.account else "")
     return _page(made=link, token=token)
 
 
@@ -78,6 +82,7 @@ def log_out(account_id: int) -> AnyResponse:
     except AccountRejected as error:
         return _page(error=str(error))
     services().accounts.revoke(found)
+    log_action("accounts", "logged out everywhere", found.name)
     return _done(f"{found.name} is logged out everywhere.")
 
 
@@ -100,6 +105,7 @@ def remove(account_id: int) -> AnyResponse:
         removed = services().household.remove(account_id)
     except AccountRejected as error:
         return _page(error=str(error))
+    log_action("accounts", "removed the account of", removed.name)
     return _done(f"The account of {removed.name} is removed.")
 
 
@@ -108,6 +114,7 @@ def remove(account_id: int) -> AnyResponse:
 def revoke_link(link_id: int) -> AnyResponse:
     if not services().household.revoke_link(link_id):
         raise NotFound("This link was used or revoked already.")
+    log_action("links", "revoked a link")
     return _done("The link no longer works.")
 
 
@@ -147,6 +154,7 @@ def join(token: str) -> AnyResponse:
         answer.status_code = 400
         return answer
     start_session(opened)
+    log_action("accounts", "used an invite link or a link for a new password")
     return redirect("/", 303)
 
 

@@ -10,6 +10,7 @@ from image_cache.errors import AccountRejected
 from image_cache.models import Account
 from image_cache.units import whole_number
 from image_cache.web.access import Role, declare_access
+from image_cache.web.actions import log_action
 from image_cache.web.context import account, flash, pop_flash, public_origin, services
 from image_cache.web.forwarded import url_prefix
 from image_cache.web.rate_limits import limiter
@@ -43,6 +44,7 @@ def create() -> AnyResponse:
         )
     except AccountRejected as error:
         return _page(error=error.reason)
+    log_action("links", "created an API token", made.name)
     return _page(token=token, made=made)
 
 
@@ -51,6 +53,7 @@ def create() -> AnyResponse:
 def revoke(token_id: int) -> AnyResponse:
     if not services().api_tokens.revoke(_own(), token_id):
         raise NotFound("This token was revoked already.")
+    log_action("links", "revoked an API token")
     flash("The token no longer works.")
     return redirect("/account/tokens?done=removed", 303)
 

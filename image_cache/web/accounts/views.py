@@ -8,6 +8,7 @@ from image_cache.accounts.household import device_name, session_number
 from image_cache.errors import AccountRejected, LoginFailed
 from image_cache.models import Account
 from image_cache.web.access import Role, declare_access
+from image_cache.web.actions import log_action, log_failed_login
 from image_cache.web.context import SESSION_TOKEN, account, services
 from image_cache.web.rate_limits import limiter
 
@@ -33,8 +34,11 @@ def login() -> Response | Refusal:
     try:
         token = services().accounts.login(name, request.form.get("password", ""), request.remote_addr or "", _device())
     except LoginFailed as error:
+        log_failed_login(name)
         return render_template("accounts/login.html", error=str(error), name=name, next=_next()), *_refusal(error)
-    return open_session(token)
+    answer = open_session(token)
+    log_action("logins", "logged in", _device())
+    return answer
 
 
 @accounts.get("/claim")
@@ -53,7 +57,9 @@ def claim() -> Response | Refusal:
         token = services().accounts.claim(code, name, request.form.get("password", ""), request.remote_addr or "")
     except (LoginFailed, AccountRejected) as error:
         return render_template("accounts/claim.html", error=str(error), code=code, name=name, next=_next()), *_refusal(error)
-    return open_session(token)
+    answer = open_session(token)
+    log_action("accounts", "created the first operator account", _device())
+    return answer
 
 
 @accounts.get("/account")
@@ -95,6 +101,7 @@ def change_password() -> Response | Refusal:
         return _account_page(error=str(error)), *_refusal(error)
     session.clear()
     session[SESSION_TOKEN] = token
+    log_action("accounts", "changed the password of", who.name)
     return redirect("/account?done=password", 303)
 
 

@@ -4,7 +4,10 @@ from flask import Blueprint, Response, redirect, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.errors import ConfigError, QueueFull
+from image_cache.maintenance.cache_figures import cache_figures
+from image_cache.maintenance.counters_since import counters_since, reset_counters
 from image_cache.web.access import Role, declare_access
+from image_cache.web.actions import log_action, log_limits
 from image_cache.web.admin.dashboard_view import dashboard_values
 from image_cache.web.admin.history_charts import SPANS
 from image_cache.web.context import services
@@ -29,12 +32,14 @@ def page() -> AnyResponse:
 def pause() -> AnyResponse:
     """Pause fetching in the background, in all processes and over restarts."""
     services().limits.pause()
+    log_action("limits", "paused fetching")
     return redirect(HERE, 303)
 
 
 @dashboard.post("/resume")
 def resume() -> AnyResponse:
     services().resume_fetching()
+    log_action("limits", "resumed fetching")
     return redirect(HERE, 303)
 
 
@@ -55,6 +60,7 @@ def change_limits() -> AnyResponse:
     given = {name: request.form.get(name, "").strip()[:20] for name in FIELDS}
     try:
         services().change_limits(**{name: float(text) for name, text in given.items() if text})
+        log_limits("Covers", given)
     except ValueError:
         return _page(400, **given, limits_error="Enter a number, for example 500.")
     except ConfigError as error:
@@ -79,6 +85,23 @@ def cleanup() -> AnyResponse:
     if days is None:
         return _page(400, days=request.form.get("days", "")[:20], cleanup_error="Enter a number of days from 1 to 36,500.")
     services().covers.cleanup_cache(days)
+    log_action("limits", "removed unused covers", f"unused for {days:g} days")
+    return redirect(HERE, 303)
+
+
+@dashboard.get("/reset")
+def reset_page() -> str:
+    """Ask before the counters begin again."""
+    return render_template("admin/reset.html", since=counters_since(services().catalog, ()).since)
+
+
+@dashboard.post("/reset")
+def reset() -> AnyResponse:
+    """Count hits, misses and evictions from now on; the history keeps what was."""
+    caches = cache_figures(services().vault)
+    rates = [f"{cache.name} {cache.hit_rate:.1f}% hits" for cache in caches if cache.hit_rate is not None]
+    reset_counters(services().catalog, caches, services().vault.clock())
+    log_action("limits", "reset the counters", ", ".join(rates))
     return redirect(HERE, 303)
 
 
@@ -92,6 +115,7 @@ def clear_page() -> str:
 @limiter.limit("30 per minute")
 def clear() -> AnyResponse:
     services().covers.clear()
+    log_action("limits", "cleared the cover cache")
     return redirect(HERE, 303)
 
 

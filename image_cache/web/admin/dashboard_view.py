@@ -1,20 +1,18 @@
-"""View model of the dashboard: four figures, charts, jobs, hosts, errors and the card. Reads only."""
+"""View model of the dashboard: the three caches, charts, jobs, hosts, errors and the card. Reads only."""
 
 import time
 from dataclasses import dataclass
 
-from markupsafe import Markup
-
 from image_cache.engine.stats.history import DAY_S, LONG_S, HostFigures
-from image_cache.files.listing import entries
-from image_cache.maintenance.cache_figures import CacheFigures, cache_figures
+from image_cache.files.listing import Entry, entries
+from image_cache.maintenance.cache_figures import cache_figures
+from image_cache.maintenance.counters_since import counters_since
 from image_cache.maintenance.health.check import verdict
 from image_cache.maintenance.readonly_vault import ReadonlyVault
 from image_cache.models import TaskState
 from image_cache.services import Services
-from image_cache.units import counted, megabytes
-from image_cache.web.admin import charts
 from image_cache.web.admin.history_charts import SPANS, Span, history_charts, points_of
+from image_cache.web.admin.one_view import store_rows
 from image_cache.web.admin.storage_wear import clock, curve_chart, curve_note, wear_chart, wear_facts, years
 from image_cache.web.files.view_models import file_row
 from image_cache.web.template_helpers import rough
@@ -27,17 +25,7 @@ LAMPS = {
     "unhealthy": ("failed", "Action needed"),
 }
 SHOWN_HOSTS, SHOWN_ERRORS, SHOWN_TASKS = 12, 8, 5
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """One of the four large ones: a number with its unit, a field of dots, and a line below."""
-
-    title: str
-    number: str
-    unit: str
-    dots: Markup
-    note: str
+SHOWN_OWNERS, SHOWN_BIGGEST = 5, 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,18 +52,6 @@ class HostRow:
 
 
 @dataclass(frozen=True, slots=True)
-class CacheRow:
-    """A row of the caches: covers, streams, files."""
-
-    name: str
-    holds: str
-    limit: str
-    hits: str
-    lamp: str
-    state: str
-
-
-@dataclass(frozen=True, slots=True)
 class ErrorRow:
     """A row of the errors."""
 
@@ -92,16 +68,17 @@ def dashboard_values(services: Services, span: Span) -> dict[str, object]:
     points, wear, curve = points_of(vault, span), vault.wear(), vault.miss_ratio_curve()
     limits = services.limits(is_fresh=True)
     is_paused = limits.paused_at is not None
+    counted = counters_since(vault.catalog, cache_figures(vault))
     return {
         "span": span,
         "spans": SPANS.values(),
         "head": _head(services),
-        "figures": [_hit_rate(vault), _disk(vault), _memory(vault), _waiting(vault, is_paused=is_paused)],
+        "stores": store_rows(counted.caches, growth=_growth(vault, budget_bytes - vault.totals().bytes), is_paused=is_paused),
+        "since": counted.since,
         "charts": [*history_charts(span, points, budget_bytes, now), wear_chart(span, wear)],
         "curve": curve_chart(curve, budget_bytes),
         "curve_note": curve_note(curve),
         "card": wear_facts(vault.cache.disk, wear),
-        "caches": [_cache(cache) for cache in cache_figures(vault)],
         "jobs": _jobs(services, now, is_paused=is_paused),
         "hosts": [_host(host, now) for host in vault.hosts(SHOWN_HOSTS)],
         "errors": _errors(vault, now),
@@ -109,6 +86,8 @@ def dashboard_values(services: Services, span: Span) -> dict[str, object]:
         "missing": vault.covers().missing,
         "given_up": vault.covers().given_up,
         "lookups": vault.lookups_due() if services.settings.FIND_COVERS else 0,
+        "owners": vault.owners()[:SHOWN_OWNERS],
+        "biggest": _biggest_files(services),
         "drawn_at": clock(now),
     }
 
@@ -148,6 +127,13 @@ def _progress(services: Services, *, is_paused: bool) -> list[JobRow]:
     return [JobRow("Collection covers", detail, lamp, state, progress.done / progress.total)]
 
 
+def _biggest_files(services: Services) -> list[Entry]:
+    if not (services.files.cache.root / "files.db").exists():
+        return []
+    stored = [one for one in entries(services.files.cache) if one.size_bytes]
+    return sorted(stored, key=lambda one: one.size_bytes or 0, reverse=True)[:SHOWN_BIGGEST]
+
+
 def _batches(vault: ReadonlyVault, now: float, *, is_paused: bool) -> list[JobRow]:
     rows = []
     for batch in vault.jobs.batches(SHOWN_TASKS):
@@ -182,26 +168,6 @@ def _errors(vault: ReadonlyVault, now: float) -> list[ErrorRow]:
     ]
 
 
-def _hit_rate(vault: ReadonlyVault) -> Figure:
-    day = vault.samples()
-    hits, requests = sum(s.hits for s in day), sum(s.hits + s.misses for s in day)
-    if not requests:
-        return Figure("Cache hit rate", "0", "requests", charts.dot_gauge(0), "no requests in the last 24 hours")
-    # Never 100 if there was a miss: 99.96% is shown as 99.9.
-    number = "100" if hits == requests else f"{min(99.9, hits / requests * 100):.1f}"
-    dots = charts.dot_gauge(hits // (requests / charts.DOTS) / charts.DOTS)
-    return Figure("Cache hit rate", number, "%", dots, f"{hits:,} of {requests:,} requests, last 24 hours")
-
-
-def _disk(vault: ReadonlyVault) -> Figure:
-    totals, budget_bytes = vault.totals(), vault.cache.budget_bytes
-    unit, name = (1e9, "GB") if budget_bytes >= 1e9 else (1e6, "MB")
-    used = totals.bytes / unit
-    note = _growth(vault, budget_bytes - totals.bytes) or f"{totals.entries:,} cached images"
-    number = f"{used:.2f}" if used < 10 else f"{used:,.0f}"
-    return Figure("Disk", number, f"of {budget_bytes / unit:,.3g} {name}", charts.dot_gauge(totals.bytes / budget_bytes), note)
-
-
 def _growth(vault: ReadonlyVault, left_bytes: int) -> str:
     """Return when the budget is used up at the rate of the last week; empty while too little is known."""
     now, week = vault.clock(), vault.samples(span_s=LONG_S, back_s=7 * DAY_S)
@@ -212,36 +178,6 @@ def _growth(vault: ReadonlyVault, left_bytes: int) -> str:
         return "full; evicting the least recently used"
     days = left_bytes / per_day if per_day > 0 else float("inf")
     return f"full in {years(days / 365.25)} at the current rate" if days < 3653 else ""
-
-
-def _memory(vault: ReadonlyVault) -> Figure:
-    stats = vault.cache.memory.stats()
-    number, unit = f"{stats.used_bytes / 1e6:.0f}", f"of {stats.budget_bytes / 1e6:.0f} MB"
-    dots = charts.dot_gauge(stats.used_bytes / stats.budget_bytes)
-    return Figure("Memory", number, unit, dots, f"{counted(stats.entries, 'image')} in memory")
-
-
-def _waiting(vault: ReadonlyVault, *, is_paused: bool) -> Figure:
-    depth, running = vault.jobs.depth(), vault.jobs.running()
-    per_dot = max(1, -(-depth // charts.DOTS))
-    if is_paused:
-        note = "fetching is paused"
-    elif running:
-        note = f"{running} downloading"
-    else:
-        note = "none downloading" if depth else "queue is empty"
-    if per_dot > 1:
-        note += f", each dot is {per_dot:,}"
-    dots = charts.dot_gauge(depth / per_dot / charts.DOTS, "watch")
-    return Figure("Queue", f"{depth:,}", "cover" if depth == 1 else "covers", dots, note)
-
-
-def _cache(cache: CacheFigures) -> CacheRow:
-    work = ((cache.running, "in progress"), (cache.waiting, "waiting"), (cache.given_up, "given up"))
-    jobs = ", ".join(f"{number:,} {words}" for number, words in work if number)
-    lamp = "working" if cache.running else "waiting" if cache.waiting else "well"
-    rate = "" if cache.hit_rate is None else f"{cache.hit_rate:.0f}%"
-    return CacheRow(cache.name.capitalize(), cache.holds, megabytes(cache.budget_bytes), rate, lamp, jobs.capitalize() or "Idle")
 
 
 def _host(host: HostFigures, now: float) -> HostRow:

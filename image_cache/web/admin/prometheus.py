@@ -7,10 +7,22 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
 from image_cache.engine.stats.history import written_bytes
+from image_cache.maintenance.cache_figures import cache_figures
 from image_cache.maintenance.readonly_vault import ReadonlyVault
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 MAX_HOSTS = 50
+# name, help, field of `CacheFigures`
+STORES = (
+    ("hits_total", "Requests served from the cache, by cache.", "hits"),
+    ("misses_total", "Requests not in the cache, by cache.", "misses"),
+    ("evictions_total", "Entries evicted, by cache.", "evictions"),
+    ("bytes", "Size on disk in bytes, by cache.", "size_bytes"),
+    ("budget_bytes", "Configured maximum size in bytes, by cache.", "budget_bytes"),
+    ("entries", "Entries on disk, by cache.", "entries"),
+    ("queue_jobs", "Queued jobs, by cache.", "waiting"),
+    ("running_jobs", "Running jobs, by cache.", "running"),
+)
 # The library writes 78 as 78.0 and a million as 1e+06. Our numbers stay whole: scripts read this page as well.
 VALUE = re.compile(r"^([^#\n].* )([-+.0-9e]+)$", re.MULTILINE)
 
@@ -30,6 +42,7 @@ class VaultCollector:
     def collect(self) -> Iterator[Metric]:
         """Yield the families. Raises `DatabaseError`."""
         yield from self._covers()
+        yield from self._stores()
         yield from self._machine()
         yield from self._hosts()
 
@@ -52,6 +65,16 @@ class VaultCollector:
         is_paused = self._vault.limits().paused_at is not None
         yield _gauge("fetching_paused", "1 if fetching is paused.", is_paused)
         yield _gauge("disk_free_bytes", "Free disk space in bytes.", stats.disk_free_bytes)
+
+    def _stores(self) -> Iterator[Metric]:
+        """Yield the same figures of covers, streams and files, by the label `cache`."""
+        caches = cache_figures(self._vault)
+        for name, help, field in STORES:
+            kind = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
+            family = kind(f"vinylvault_store_{name}", help, labels=("cache",))
+            for cache in caches:
+                family.add_metric((cache.name,), getattr(cache, field))
+            yield family
 
     def _machine(self) -> Iterator[Metric]:
         free, total = self._vault.cache.disk.inodes()

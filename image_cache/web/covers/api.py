@@ -7,6 +7,7 @@ from image_cache.covers import NAMESPACE, PAGE, VISIBLE, WARM
 from image_cache.covers.preload import preload
 from image_cache.engine.key import DIGEST
 from image_cache.errors import UnknownImage
+from image_cache.maintenance.cache_figures import cache_figures
 from image_cache.web.access import Role, declare_access
 from image_cache.web.context import may_operate, services
 from image_cache.web.covers.view_models import outcome_words, progress_line
@@ -22,9 +23,11 @@ STATES = ("ready", "working", "waiting", "failed", "none")
 @api.get("/cache/stats")
 @limiter.limit("120 per minute")
 def cache_stats() -> Response:
-    """Return the statistics of the cache. Paused hosts are named to operators only."""
+    """Return the statistics of the cache. Operators also get the paused hosts, and the figures of streams and files."""
     stats = services().covers.get_cache_stats().to_dict()
-    if not may_operate():
+    if may_operate():
+        stats["caches"] = {cache.name: cache.to_dict() for cache in cache_figures(services().vault)}
+    else:
         stats.pop("paused_hosts")
     return jsonify(stats)
 

@@ -1,5 +1,6 @@
 """JSON API of large files: `/api/files...`, and the documented `/api/cache/invalidate` and `/api/cache/cleanup`."""
 
+from dataclasses import asdict
 from typing import Any
 
 from flask import Blueprint, Response, jsonify
@@ -8,55 +9,73 @@ from werkzeug.exceptions import BadRequest
 from image_cache.errors import UnknownFile
 from image_cache.files.paths import DIGEST
 from image_cache.web.access import Role, declare_access
+from image_cache.web.actions import log_action, log_limits
 from image_cache.web.context import services
-from image_cache.web.files.view_models import as_json, file_stats
+from image_cache.web.files.view_models import as_json, file_stats, open_groups
 from image_cache.web.rate_limits import limiter
 from image_cache.web.request_body import read_body, read_text
 
 file_api = declare_access(read=Role.OWNER, change=Role.OPERATOR)(Blueprint("file_api", __name__, url_prefix="/api"))
 
-ACTIONS = ("pause", "resume", "cancel")
+ACTIONS = ("pause", "resume", "cancel", "pin", "unpin")
 
 
 @file_api.get("/files")
 @limiter.limit("240 per minute")
 def list_files() -> Response:
-    """Return all files, those being fetched first, and the figures of the cache."""
-    return jsonify(files=[as_json(found) for found in services().files.entries()], stats=file_stats())
+    """Return all files, those being fetched first, the registries being downloaded, and the figures of the cache.
+
+    `grouped` are the digests of the files that the list shows as a part of their registry.
+    """
+    entries = services().files.entries()
+    groups, hidden = open_groups(entries)
+    return jsonify(
+        files=[as_json(found) for found in entries],
+        groups=[asdict(group) for group in groups],
+        grouped=sorted(hidden),
+        stats=file_stats(),
+    )
 
 
 @file_api.post("/files")
 @limiter.limit("60 per minute")
 def add() -> tuple[Response, int]:
-    """Queue the file of `url`; `sha256` is its expected checksum, `ttl_seconds` how long it is fresh."""
-    body = read_body({"url", "sha256", "ttl_seconds"})
+    """Queue the file of `url`; `sha256` is its expected checksum, `ttl_seconds` how long it is fresh, `pin` true to pin it."""
+    body = read_body({"url", "sha256", "ttl_seconds", "pin"})
+    is_pinned = body.get("pin", False)
+    if not isinstance(is_pinned, bool):
+        raise BadRequest("pin must be true or false.")
     sha256 = read_text(body["sha256"], "sha256") if body.get("sha256") else ""
     ttl_s = _seconds(body.get("ttl_seconds"))
-    digest = services().files.enqueue(read_text(body.get("url"), "url"), sha256=sha256, ttl_s=ttl_s)
+    digest = services().files.enqueue(read_text(body.get("url"), "url"), sha256=sha256, ttl_s=ttl_s, is_pinned=is_pinned)
     return jsonify(success=True, digest=digest), 202
 
 
 @file_api.get("/files/<digest>")
 @limiter.limit("240 per minute")
 def one(digest: str) -> Response:
-    return jsonify(as_json(services().files.entry(digest)))
+    return jsonify(as_json(services().files.entry(digest), with_figures=True))
 
 
 @file_api.delete("/files/<digest>")
 def remove(digest: str) -> Response:
     """Remove one file and its partial download."""
     services().files.remove(digest)
+    log_action("deletions", "removed 1 file")
     return jsonify(success=True)
 
 
 @file_api.post("/files/<digest>/<action>")
 @limiter.limit("120 per minute")
 def act(digest: str, action: str) -> Response:
-    """Pause, resume or cancel a fetch."""
+    """Pause, resume or cancel a fetch, pin or unpin a file."""
     files = services().files
     if not DIGEST.fullmatch(digest) or action not in ACTIONS:
         raise UnknownFile("Unknown action.")
-    {"pause": files.pause, "resume": files.resume, "cancel": files.cancel}[action](digest)
+    if action in ("pin", "unpin"):
+        files.pin(digest, is_pinned=action == "pin")
+    else:
+        {"pause": files.pause, "resume": files.resume, "cancel": files.cancel}[action](digest)
     return jsonify(success=True)
 
 
@@ -77,14 +96,27 @@ def change_bounds() -> Response:
     body = read_body({"max_size_mb", "ttl_hours"})
     values = {name: _number(value, name) for name, value in body.items()}
     evicted = services().files.change_limits(**values)
+    log_limits("Files", {name: f"{value:g}" for name, value in values.items()})
     return jsonify(success=True, evicted=evicted)
+
+
+@file_api.post("/files/speed")
+def change_speed() -> Response:
+    """Limit the speed of all downloads to `mb_per_s` (null: no limit), but not in `full_hours`, such as 18:00-07:00."""
+    body = read_body({"mb_per_s", "full_hours"})
+    speed = body.get("mb_per_s")
+    hours = read_text(body["full_hours"], "full_hours") if body.get("full_hours") else ""
+    services().files.change_speed(None if speed is None else _number(speed, "mb_per_s"), hours)
+    return jsonify(success=True)
 
 
 @file_api.post("/files/clear")
 def clear() -> Response:
     """Remove all files; fetches under way continue."""
     read_body(())
-    return jsonify(success=True, cleared=services().files.clear())
+    cleared = services().files.clear()
+    log_action("limits", "cleared the file cache")
+    return jsonify(success=True, cleared=cleared)
 
 
 @file_api.post("/cache/invalidate")

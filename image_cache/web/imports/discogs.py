@@ -11,6 +11,7 @@ from image_cache.db.database import DatabaseError
 from image_cache.errors import FieldRejected
 from image_cache.importers.discogs.service import SYNC, TEST, DataAge
 from image_cache.web.access import Role, declare_access
+from image_cache.web.actions import log_action
 from image_cache.web.context import pop_flash, services
 from image_cache.web.imports import methods, tasks
 from image_cache.web.rate_limits import limiter
@@ -63,6 +64,7 @@ def test() -> AnyResponse:
 @limiter.limit("20 per minute")
 def sync() -> AnyResponse:
     services().discogs.sync()
+    log_action("records", "synced with Discogs")
     return redirect(HERE, 303)
 
 
@@ -85,6 +87,7 @@ def forget_page() -> str:
 @discogs.post("/forget")
 def forget() -> AnyResponse:
     services().discogs.forget()
+    log_action("records", "removed the Discogs token")
     return redirect(HERE, 303)
 
 

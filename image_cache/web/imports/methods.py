@@ -5,6 +5,8 @@ from typing import NamedTuple
 from flask import current_app
 from werkzeug.exceptions import HTTPException
 
+from image_cache.records.batches.tasks import KIND as BATCH
+
 
 class ImportMethod(NamedTuple):
     """A method. `kinds` are those of its tasks; `sleeve` is its drawing below `static/img/ways`, `cover` the text on it."""
@@ -35,6 +37,7 @@ METHODS = (
         ("covers",), "covers", "No cover", False),
 )  # fmt: skip
 QUIET = (  # tasks that these pages do not show
+    BATCH,
     "discogs-details",
     "discogs-tracks",
     "demo-rest",

@@ -9,6 +9,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from image_cache.errors import FolderRejected
 from image_cache.importers.music.table import MUSIC, MusicRoot
 from image_cache.web.access import Role, declare_access
+from image_cache.web.actions import log_action
 from image_cache.web.context import pop_flash, services
 from image_cache.web.imports import methods, tasks
 from image_cache.web.rate_limits import limiter
@@ -44,6 +45,7 @@ def page() -> AnyResponse:
 def scan() -> AnyResponse:
     """Scan all folders, unless a scan is in progress."""
     services().music.scan()
+    log_action("records", "scanned the music folders")
     return redirect(PATH, 303)
 
 

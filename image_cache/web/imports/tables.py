@@ -12,6 +12,7 @@ from image_cache.errors import StorageError, UploadTooLarge
 from image_cache.importers.tables.service import TableConflict
 from image_cache.importers.tables.task import IMPORT, PREVIEW
 from image_cache.models import TaskState
+from image_cache.web.actions import log_action
 from image_cache.web.context import may_operate, services
 from image_cache.web.imports import tasks
 from image_cache.web.imports.methods import available_methods
@@ -84,6 +85,7 @@ def act(task_id: int, action: str) -> AnyResponse:
     try:
         if action == "take":
             tasks.wait(services().tables.start_import(task_id))
+            log_action("records", "imported a table")
         elif action == "leave":
             services().tables.discard(task_id)
         else:

@@ -71,7 +71,7 @@ def answer_page(task_id: int) -> AnyResponse:
 
 
 def _answer(text: str) -> Having:
-    return services().having.answer(text, with_notes=may_read_notes())
+    return services().lookup.having.answer(text, with_notes=may_read_notes())
 
 
 def _address(text: str, *, is_sure: bool) -> str:
@@ -93,7 +93,7 @@ def _page(
         offers = []
         if found is not None:
             offers = [(number, one, services().lookup.known(one)) for number, one in enumerate(found.candidates)]
-            more, wanted = services().having.other_pressings((one.artist, one.title) for one in found.candidates)
+            more, wanted = services().lookup.having.other_pressings((one.artist, one.title) for one in found.candidates)
             known = {album.id for album in (*answer.copies, *pressings)}
             pressings += [album for album in more if album.id not in known]
             wants += [want for want in wanted if want not in wants]

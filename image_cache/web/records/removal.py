@@ -13,6 +13,7 @@ from image_cache.records.editing.own_values import HAND
 from image_cache.records.removal import GoneRecords, RecordDependents, Removed
 from image_cache.units import counted
 from image_cache.web.access import Role, declare_access, this_page
+from image_cache.web.actions import log_action
 from image_cache.web.context import account, flash, services
 from image_cache.web.rate_limits import limiter
 from image_cache.web.records.views import get_record_or_404
@@ -70,6 +71,7 @@ def remove(album_id: int) -> AnyResponse:
     done = library.batches.remove([album_id], own.id if own else None)
     if not done.changed:  # removed by another request meanwhile
         raise NotFound(f"Record {album_id} does not exist. It may have been removed.")
+    log_action("records", "removed 1 record")
     return redirect(url_for("undoing.batch_page", batch_id=done.id), 303)
 
 
@@ -126,8 +128,11 @@ def _ask_gone(source: str) -> AnyResponse:
 
 def _remove_gone(source: str) -> AnyResponse:
     """Remove what the page has shown and what is still gone; with `keep` nothing that has dependents."""
-    removed = services().removal.remove_gone(_gone_records(source, request.form))
-    flash(removal_message(removed, source))
+    own = account()
+    removed = services().library.batches.remove_gone(_gone_records(source, request.form), own.id if own else None)
+    log_action("records", f"removed {records(len(removed))}", f"no longer at {source}")
+    undo = " You can put them back for 30 days: More, Changes and undo." if removed else ""
+    flash(removal_message(removed, source) + undo)
     return redirect(f"/import/{source}?done=removed", 303)
 
 

@@ -60,12 +60,12 @@ def edit(selection_id: int) -> AnyResponse:
     chosen = services().selections.known(selection_id)
     edits = dict(_edits())
     try:
-        done = services().library.batches.edit(chosen.ids, edits, _who())
+        batch_id = services().batch_tasks.edit(chosen, edits, _who())
     except FieldRejected as problem:
         answer = _edit_form(chosen, wrong={problem.field: problem.reason})
         answer.status_code = 400
         return answer
-    return _done(done.id)
+    return _done(batch_id)
 
 
 @selecting.get("/selection/<int:selection_id>/records.csv")
@@ -98,7 +98,7 @@ def remove(selection_id: int) -> AnyResponse:
     chosen, library = services().selections.known(selection_id), services().library
     if request.form.get("hide") == "1":
         library.hidden.hide(chosen.ids, services().covers.clock())
-    return _done(library.batches.remove(chosen.ids, _who()).id)
+    return _done(services().batch_tasks.remove(chosen, _who()))
 
 
 def _selected() -> tuple[int, ...]:

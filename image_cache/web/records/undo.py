@@ -27,6 +27,8 @@ def list_page() -> AnyResponse:
 def batch_page(batch_id: int) -> AnyResponse:
     """Say what was done, and offer to undo it."""
     batch, batches = _known(batch_id), services().library.batches
+    if message := services().batch_tasks.message(batch_id):
+        return _page("records/batch_running.html", batch=batch, message=message)
     will = batches.import_undo(batch) if batch.kind == "import" and batches.is_open(batch) else None
     may_undo = batches.is_open(batch) and (batch.kind not in BY_OPERATORS or may_operate())
     return _page("records/batch.html", batch=batch, will=will, may_undo=may_undo, is_open=batches.is_open(batch))
@@ -36,10 +38,10 @@ def batch_page(batch_id: int) -> AnyResponse:
 @limiter.limit("30 per minute")
 def undo(batch_id: int) -> AnyResponse:
     """Undo it as a whole. Removals and imports are for operators, as they were."""
-    if _known(batch_id).kind in BY_OPERATORS and not may_operate():
+    batch, own = _known(batch_id), account()
+    if batch.kind in BY_OPERATORS and not may_operate():
         raise Forbidden(MESSAGES[Role.OPERATOR])
-    own = account()
-    services().library.batches.undo(batch_id, own.id if own else None)
+    services().batch_tasks.undo(batch, own.id if own else None)
     return redirect(url_for("undoing.batch_page", batch_id=batch_id), 303)
 
 

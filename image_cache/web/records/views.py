@@ -213,7 +213,7 @@ def _wall_values(address: wall.WallAddress, shown: WallPage) -> dict[str, object
         "page_size": shown.page_size,
         "first": (page.page - 1) * shown.page_size + 1,
         "last": (page.page - 1) * shown.page_size + len(page.albums),
-        "sorts": wall.SORTS if address.query.sort in wall.SORTS else wall.SORTS | wall.more_sorts(),
+        "sorts": wall.SORTS | {name: words for name, words in wall.MORE_SORTS.items() if name == address.query.sort},
         "views": _views(shown.views) if shown.views else (),
         "may_save": is_member(),
         "about": about(address.query, facets) if address.query.filters else None,

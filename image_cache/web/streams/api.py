@@ -9,9 +9,10 @@ from image_cache.accounts.tokens import MANAGE, READ, UPLOAD
 from image_cache.errors import FieldRejected, NotVisible
 from image_cache.models import Stream, StreamImage
 from image_cache.streams.validation import checked_image_id
-from image_cache.units import whole_number
+from image_cache.units import counted, whole_number
 from image_cache.visibility import may_edit, may_own
 from image_cache.web.access import Role, declare_access
+from image_cache.web.actions import log_action
 from image_cache.web.context import services
 from image_cache.web.rate_limits import limiter
 from image_cache.web.request_body import larger_body, read_body, read_texts
@@ -87,7 +88,10 @@ def delete_stream(slug: str) -> Response:
     stream = _stream(slug)
     require_owner(stream)
     streams = services().streams
-    return _json(deleted=streams.delete_stream(stream) if _is_for_good() else streams.trash.move_stream(stream))
+    is_for_good = _is_for_good()
+    deleted = streams.delete_stream(stream) if is_for_good else streams.trash.move_stream(stream)
+    log_action("deletions", "deleted a stream for good" if is_for_good else "moved a stream to the trash", stream.title)
+    return _json(deleted=deleted)
 
 
 @stream_api.get("/streams/<slug>/images")
@@ -158,15 +162,21 @@ def delete(image_id: str) -> Response:
     trash = services().streams.trash
     if not _is_for_good():
         stream, found = _editable(image_id)
-        return _json(deleted=bool(trash.move(stream, [found.image_id]).done))
+        is_moved = bool(trash.move(stream, [found.image_id]).done)
+        log_action("deletions", "moved 1 image to the trash", stream.title)
+        return _json(deleted=is_moved)
     slug = trash.slug_of(checked_image_id(image_id))
     if slug is not None:
         stream = _stream(slug)
         if not may_edit(viewer(), stream):
             raise NotVisible
-        return _json(deleted=bool(trash.delete(stream, [image_id])))
+        is_deleted = bool(trash.delete(stream, [image_id]))
+        log_action("deletions", "deleted 1 image for good", stream.title)
+        return _json(deleted=is_deleted)
     stream, found = _editable(image_id)
-    return _json(deleted=services().streams.delete_stream_image(stream.slug, found.image_id))
+    deleted = services().streams.delete_stream_image(stream.slug, found.image_id)
+    log_action("deletions", "deleted 1 image for good", stream.title)
+    return _json(deleted=deleted)
 
 
 @stream_api.get("/streams/<slug>/trash")
@@ -195,7 +205,9 @@ def empty_trash(slug: str) -> Response:
     """Delete all images of the trash for good."""
     stream = _stream(slug)
     require_editor(stream)
-    return _json(deleted=services().streams.trash.delete(stream))
+    deleted = services().streams.trash.delete(stream)
+    log_action("deletions", f"deleted {counted(deleted, 'image')} for good", stream.title)
+    return _json(deleted=deleted)
 
 
 @stream_api.post("/streams/<slug>/restore")

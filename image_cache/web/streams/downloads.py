@@ -78,4 +78,5 @@ def archive_response(
     response.headers["Content-Disposition"] = attachment(f"{archive.safe_stem(stream.title)}.zip")
     response.headers["Cache-Control"] = "private, no-store"
     response.headers["Accept-Ranges"] = "none"
+    response.headers["X-Accel-Buffering"] = "no"  # nginx in front must not write two gigabytes to the card first
     return response

@@ -8,8 +8,10 @@ from image_cache.errors import AccountRejected, FieldRejected, LoginFailed
 from image_cache.models import Stream
 from image_cache.units import whole_number
 from image_cache.web.access import Role, declare_access
+from image_cache.web.actions import log_action
 from image_cache.web.context import SESSION_TOKEN, account, public_origin, services
 from image_cache.web.forwarded import url_prefix
+from image_cache.web.qr import qr_code
 from image_cache.web.rate_limits import limiter
 from image_cache.web.streams.viewer import refresh_viewer, require_owner, viewer
 from image_cache.web.streams.views import page_of
@@ -34,14 +36,18 @@ def change(slug: str) -> AnyResponse:
     try:
         if action == "add":
             members.add(stream, form.get("name", ""), form.get("role", ""))
+            log_action("links", "added a member", stream.title)
         elif action == "remove":
             members.remove(stream, form.get("name", ""))
+            log_action("links", "removed a member", stream.title)
         elif action == "invite":
             days, uses = _number(form.get("days", "7"), "days"), _number(form.get("uses", "1"), "uses")
             token, _ = members.invite(stream, form.get("role", "subscriber"), days=days, uses=uses)
+            log_action("links", "created an invite link", stream.title)
             return _members_page(stream, link=f"{public_origin()}{url_prefix()}/invite/{token}")
         elif action == "withdraw":
             members.revoke(stream, _number(form.get("invitation", ""), "invitation"))
+            log_action("links", "revoked an invite link", stream.title)
         else:
             raise FieldRejected("action", f"action must be one of {', '.join(ACTIONS)}.")
     except FieldRejected as error:
@@ -99,6 +105,8 @@ def _owned(slug: str) -> Stream:
 def _members_page(stream: Stream, *, link: str = "", error: str = "") -> AnyResponse:
     members = services().stream_members
     values = {"members": members.members(stream), "invitations": members.invitations(stream), "link": link, "error": error}
+    if link:
+        values["code"] = qr_code(link, "QR code of the invite link")
     return page_of("streams/members.html", stream=stream, **values)
 
 

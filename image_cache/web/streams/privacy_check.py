@@ -115,6 +115,7 @@ class _Checker:
         slug = self._stream.slug
         for place in (
             f"/streams/{slug}",
+            f"/streams/{slug}.atom",
             "/streams",
             f"/api/streams/{slug}/images",
             f"/api/streams/{slug}/stats",
@@ -139,6 +140,7 @@ class _Checker:
         for size in SIZES:
             yield address(image, size), is_seen
         yield address(image, ORIGINAL), is_edited
+        yield address(image, "download"), is_seen
         yield f"/api/images/{image.image_id}", is_seen
 
     def _compare(self, method: str, place: str, response: TestResponse, is_open: bool) -> None:

@@ -7,10 +7,11 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.errors import FieldRejected, NotVisible
 from image_cache.models import Stream
-from image_cache.streams.selection import COPY, MOVE
-from image_cache.units import whole_number
+from image_cache.streams.selection import COPY, MOVE, TRASH
+from image_cache.units import counted, whole_number
 from image_cache.visibility import may_edit
 from image_cache.web.access import Role, declare_access
+from image_cache.web.actions import log_action
 from image_cache.web.context import services
 from image_cache.web.rate_limits import limiter
 from image_cache.web.streams.view_models import image_views
@@ -32,9 +33,11 @@ def change(slug: str) -> AnyResponse:
     action, ids = request.form.get("action", ""), request.form.getlist("image")
     if action in (MOVE, COPY):
         target = _edited(request.form.get("to", ""))
-        _, number = services().streams.selection.apply(viewer(), stream, action, ids, target)
+        result, number = services().streams.selection.apply(viewer(), stream, action, ids, target)
     else:
-        _, number = services().streams.selection.apply(viewer(), stream, action, ids)
+        result, number = services().streams.selection.apply(viewer(), stream, action, ids)
+    if action == TRASH and result.done:
+        log_action("deletions", f"moved {counted(len(result.done), 'image')} to the trash", stream.title)
     return _back(slug, number)
 
 

@@ -12,6 +12,7 @@ from image_cache.streams.share_table import Share
 from image_cache.streams.shares import EXPIRY_DAYS
 from image_cache.units import whole_number
 from image_cache.web.access import Role, declare_access
+from image_cache.web.actions import log_action
 from image_cache.web.context import flash, pop_flash, public_origin, services
 from image_cache.web.forwarded import url_prefix
 from image_cache.web.qr import qr_code
@@ -62,6 +63,7 @@ def create(slug: str) -> AnyResponse:
         response = _form(stream, ids, error=reason)
         response.status_code = 400
         return response
+    log_action("links", "created a link", f"{stream.title}, " + (f"{days} days" if days else "without end"))
     return _created(stream, code, share)
 
 
@@ -87,9 +89,11 @@ def change_link(slug: str, link_id: int, action: str) -> AnyResponse:
     """Revoke a link, undo that for ten minutes, give it a new code, or remove it from the list."""
     stream, shares = _edited(slug), services().streams.shares
     if action == "renew":
+        log_action("links", "renewed a link", stream.title)
         return _created(stream, *shares.renew(stream, link_id))
     if action == "revoke":
         shares.revoke(stream, link_id)
+        log_action("links", "revoked a link", stream.title)
         flash("The link no longer works. You can undo this for 10 minutes.")
     elif action == "undo":
         shares.undo_revoke(stream, link_id)

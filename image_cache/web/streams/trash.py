@@ -9,8 +9,10 @@ from image_cache.errors import FieldRejected, NotVisible, QueueFull, StorageErro
 from image_cache.models import Stream
 from image_cache.streams import TRASH_DAYS, TrashedStream
 from image_cache.streams.images import TRASH_VARIANT
+from image_cache.units import counted
 from image_cache.visibility import may_edit, may_own
 from image_cache.web.access import Role, declare_access
+from image_cache.web.actions import log_action
 from image_cache.web.context import STATIC_DIR, services
 from image_cache.web.rate_limits import limiter
 from image_cache.web.responses import ImageResponse, placeholder_response
@@ -62,7 +64,8 @@ def ask_delete(slug: str) -> AnyResponse:
 def delete(slug: str) -> AnyResponse:
     """Delete images for good."""
     stream = _edited(slug)
-    services().streams.trash.delete(stream, None if "all" in request.form else _selected())
+    deleted = services().streams.trash.delete(stream, None if "all" in request.form else _selected())
+    log_action("deletions", f"deleted {counted(deleted, 'image')} for good", stream.title)
     return redirect(f"/streams/{slug}/trash?done=deleted", 303)
 
 
@@ -122,7 +125,9 @@ def ask_delete_stream(slug: str) -> AnyResponse:
 @limiter.limit(WRITES)
 def delete_stream(slug: str) -> AnyResponse:
     """Delete a stream for good."""
-    services().streams.trash.delete_stream(_trashed(slug))
+    found = _trashed(slug)
+    services().streams.trash.delete_stream(found)
+    log_action("deletions", "deleted a stream for good", found.stream.title)
     return redirect("/trash", 303)
 
 

@@ -23,7 +23,9 @@ from image_cache.errors import (
 )
 from image_cache.models import ImageVisibility, Stream
 from image_cache.streams import Upload
+from image_cache.units import counted
 from image_cache.visibility import may_edit
+from image_cache.web.actions import log_action
 from image_cache.web.context import services
 from image_cache.web.errors import sentence_of, status_of
 from image_cache.web.request_body import BodyLimits, UploadBuffer
@@ -63,7 +65,10 @@ def stream_body_limits() -> BodyLimits | None:
 
 def store_files(stream: Stream) -> list[dict[str, Any]]:
     """Store every file of the form; return the result of each, in order."""
-    return [store_file(stream, file, _upload_of(file)) for file in files_of_form()]
+    rows = [store_file(stream, file, _upload_of(file)) for file in files_of_form()]
+    if stored := sum(row["ok"] for row in rows):
+        log_action("uploads", f"uploaded {counted(stored, 'image')}", stream.title)
+    return rows
 
 
 def files_of_form() -> list[FileStorage]:

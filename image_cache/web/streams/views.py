@@ -13,6 +13,7 @@ from image_cache.streams.selection import TRASH
 from image_cache.units import whole_number
 from image_cache.visibility import may_edit, may_own
 from image_cache.web.access import Role, declare_access
+from image_cache.web.actions import log_action
 from image_cache.web.context import OWNER_ROLES, services
 from image_cache.web.rate_limits import limiter
 from image_cache.web.request_body import larger_body
@@ -68,6 +69,7 @@ def create() -> AnyResponse:
         visibility=form.get("visibility", "public"),
         owner=viewer(),
     )
+    log_action("uploads", "created a stream", created.title)
     return redirect(f"/streams/{created.slug}", 303)
 
 
@@ -124,6 +126,7 @@ def delete_stream(slug: str) -> AnyResponse:
     stream = _stream(slug)
     require_owner(stream)
     services().streams.trash.move_stream(stream)
+    log_action("deletions", "moved a stream to the trash", stream.title)
     return redirect(f"/streams?trashed={slug}", 303)
 
 
@@ -188,6 +191,7 @@ def delete(slug: str, image_id: str) -> AnyResponse:
     """Move an image to the trash, from where it can be restored."""
     stream, found = _editable(slug, image_id)
     _, number = services().streams.selection.apply(viewer(), stream, TRASH, [found.image_id])
+    log_action("deletions", "moved 1 image to the trash", stream.title)
     return redirect(f"/streams/{slug}?undo={number}", 303)
 
 

@@ -11,7 +11,9 @@ from image_cache.errors import FieldRejected, NotVisible
 from image_cache.models import ImageVisibility
 from image_cache.streams import OpenShare, Upload
 from image_cache.streams.shares import MAX_SENT_PER_DAY, checked_sender
+from image_cache.units import counted
 from image_cache.web.access import Role, declare_access
+from image_cache.web.actions import log_action
 from image_cache.web.context import services
 from image_cache.web.rate_limits import limiter
 from image_cache.web.request_body import BodyLimits, larger_body
@@ -53,6 +55,8 @@ def add(code: str) -> AnyResponse:
     if not files:
         raise FieldRejected("files", "Choose at least one image.")
     rows = [_sent(opened, file, sender) for file in files]
+    if sent := sum(bool(row["ok"]) for row in rows):
+        log_action("uploads", f"sent {counted(sent, 'image')} by a link", opened.stream.title)
     response = visitor_page("streams/shared_add.html", **facts_of(opened, code), rows=rows, sender=sender, **_limits())
     response.status_code = 200 if any(row["ok"] for row in rows) else 400
     return response

@@ -22,9 +22,12 @@ async function poll() {
 
 /** Update the dots. A file that is new, gone or in another state needs other buttons, so the list is rendered again. */
 async function refresh() {
-  const { files } = await getJson(at("/api/files"));
+  const { files: all, groups, grouped } = await getJson(at("/api/files"));
+  const files = all.filter((file) => !grouped.includes(file.digest));
   const lines = new Map([...list.querySelectorAll("[data-file]")].map((line) => [line.dataset.file, line]));
-  const hasChanged = files.length !== lines.size || files.some((file) => lines.get(file.digest)?.dataset.state !== stateOf(file));
+  const groupLines = new Map([...list.querySelectorAll("[data-group]")].map((line) => [line.dataset.group, line]));
+  const haveGroupsChanged = groups.length !== groupLines.size || groups.some((group) => groupLines.get(group.name)?.dataset.state !== group.state);
+  const hasChanged = haveGroupsChanged || files.length !== lines.size || files.some((file) => lines.get(file.digest)?.dataset.state !== stateOf(file));
   if (hasChanged) {
     await renderAgain(files);
     return;
@@ -32,8 +35,14 @@ async function refresh() {
   for (const file of files) {
     const line = lines.get(file.digest);
     const dots = line.querySelector("progress");
-    if (dots && file.share !== null) dots.value = file.share;
+    if ((dots === null) !== (file.share === null)) return renderAgain(files); // its length is known now
+    if (dots) dots.value = file.share;
     line.querySelector("[data-says]").textContent = file.says;
+  }
+  for (const group of groups) {
+    const line = groupLines.get(group.name);
+    line.querySelector("progress").value = group.share;
+    line.querySelector("[data-says]").textContent = group.says;
   }
 }
 

@@ -19,7 +19,7 @@ const actions = {
 };
 
 /** Where G and a second key lead. @type {Record<string, string>} */
-const places = { r: at("/"), s: at("/streams"), a: at("/about"), d: at("/admin/cache") };
+const places = { r: at("/"), w: at("/wants"), h: at("/have"), s: at("/streams"), a: at("/about"), d: at("/admin/cache") };
 
 let sequenceEndsAt = 0;
 

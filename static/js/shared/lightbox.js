@@ -4,6 +4,8 @@
  */
 const PHOTOSWIPE = "../../vendor/photoswipe-5.4.4/";
 const COVER_PX = 1200; // the longest side of the largest rendering of a cover
+const RENDER_TRIES = 60;
+const RENDER_MS = 1000; // between two looks whether it was rendered
 
 /** @typedef {HTMLAnchorElement} Frame a link around an image; its data attributes say what the lightbox shows */
 
@@ -86,7 +88,7 @@ function slideOf(frame) {
   const image = imageOf(frame);
   const { width, height } = frame.dataset.width ? frame.dataset : enlarged(image);
   const src = isBlurred(frame) ? blurred : image?.src;
-  return { src, width: Number(width), height: Number(height), alt: image?.alt ?? "", msrc: image?.currentSrc, element: frame, thumbCropped: frame.matches(".frame") };
+  return { src, width: Number(width), height: Number(height), alt: image?.alt ?? "", msrc: image?.currentSrc, element: frame.contains(image) ? frame : image, thumbCropped: frame.matches(".frame") };
 }
 
 /** Return the image of a frame, which covers it where the frame lies over it. @param {Frame} frame */
@@ -106,7 +108,19 @@ function enlarged(image) {
  * @param {HTMLElement | undefined} element @param {Frame} frame
  */
 function loadLarge(element, frame) {
-  if (element instanceof HTMLImageElement && !isBlurred(frame) && element.getAttribute("src") !== frame.dataset.large) element.src = frame.dataset.large;
+  const { large, file } = frame.dataset;
+  if (!(element instanceof HTMLImageElement) || isBlurred(frame) || element.getAttribute("src") === large) return;
+  if (file === undefined) element.src = large;
+  else loadRendered(element, large);
+}
+
+/** Show the largest rendering of a cover. It may have to be made first: until then its address has an empty image. */
+async function loadRendered(element, address) {
+  for (let tries = 0; tries < RENDER_TRIES && (!tries || element.isConnected); tries += 1) {
+    const answer = await fetch(address, { credentials: "same-origin" }).catch(() => null);
+    if (answer?.status === 200) return (element.src = address);
+    await new Promise((resolve) => setTimeout(resolve, RENDER_MS));
+  }
 }
 
 /** Return the line below the image: title, description, a link to its page; for a blurred image the button that shows it. @param {Frame[]} frames */

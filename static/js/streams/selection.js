@@ -8,7 +8,7 @@ import { megabytes } from "./upload_row.js";
 const LONG_PRESS_MS = 400;
 const MOVED_PX = 10; // further is scrolling
 const EDGE_PX = 64; // from here a drag scrolls the page
-const PARTS = ["numbers", "used", "trash", "gallery", "band"];
+const PARTS = ["numbers", "used", "trash", "done", "gallery", "band"];
 
 /** @type {HTMLElement | null} the tile that a run starts from */
 let anchor = null;
@@ -33,6 +33,7 @@ addEventListener("contextmenu", (event) => (dragged || isClickSpent) && event.pr
 addEventListener("click", handleClick, true);
 addEventListener("change", (event) => event.target.closest?.(".mark-it") && update());
 addEventListener("keydown", handleKey);
+document.addEventListener("select-key", chooseFocused);
 addEventListener("submit", send);
 addEventListener("popstate", () => !history.state?.isSelecting && band() && canLeave() && end());
 
@@ -51,7 +52,7 @@ function start() {
 
 function begin() {
   const all = band().querySelector("[data-choose-all]");
-  all.hidden = false;
+  all.disabled = false;
   arrivals?.disconnect();
   arrivals = new MutationObserver(() => tiles().forEach(mark));
   const list = document.querySelector("[data-gallery]");
@@ -91,7 +92,7 @@ function update() {
   const bytes = chosen.reduce((sum, box) => sum + Number(box.closest(".shot").dataset.bytes ?? 0), 0);
   form.querySelector("[data-chosen-count]").textContent = chosen.length ? `${chosen.length} selected` : "Select images";
   form.querySelector("[data-chosen-facts]").textContent = bytes ? megabytes(bytes) : "";
-  form.querySelector("[data-chosen-acts]").hidden = !chosen.length;
+  form.querySelector("[data-chosen-acts]").classList.toggle("is-idle", !chosen.length);
 }
 
 /** @param {HTMLElement} tile @param {boolean} [isChosen] */
@@ -210,18 +211,22 @@ function leave() {
 function handleKey(event) {
   const isTyping = event.target.matches?.("input:not([type=checkbox]), textarea, select");
   if (isTyping || document.querySelector(".pswp--open")) return;
-  const tile = event.target.closest?.(".shot");
   if (band() && event.key === "Escape" && canLeave()) leave();
   else if (band() && event.key.toLowerCase() === "a" && (event.ctrlKey || event.metaKey)) {
     event.preventDefault();
     for (const box of boxes()) box.checked = true;
     update();
-  } else if (tile && event.key === "x" && !event.ctrlKey && !event.metaKey) {
-    start();
-    choose(tile, !boxOf(tile)?.checked);
-    anchor = tile;
-    boxOf(tile)?.focus();
-  } else if (event.key === "z" && !event.ctrlKey && !event.metaKey) document.querySelector("[data-undo] button")?.click();
+  } else if (band() && event.key === "Delete") band().querySelector('[value="trash"]')?.click();
+}
+
+/** The key X, which `keys.js` knows and can be turned off there: start a selection with the image that has the focus. */
+function chooseFocused() {
+  const tile = document.activeElement?.closest(".shot");
+  if (!tile) return;
+  start();
+  choose(tile, !boxOf(tile)?.checked);
+  anchor = tile;
+  boxOf(tile)?.focus();
 }
 
 /** Do it in place. What fails is sent as the browser would. @param {SubmitEvent} event */

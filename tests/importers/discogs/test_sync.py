@@ -31,6 +31,7 @@ ALL_NEW = {
     "same": 0,
     "rejected": 0,
     "lossy": 0,
+    "hidden": 0,
     "gone": 0,
     "items": 250,
     "account": ACCOUNT,

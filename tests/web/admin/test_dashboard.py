@@ -4,6 +4,7 @@ import re
 import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from image_cache.engine.jobs import WARM, LoadRequest
 from image_cache.engine.stats.history import DAY_S, Failure, Sample, samples, sd_wear, store_failure
 from image_cache.engine.stats.miss_ratio import MissRatioCurve
+from image_cache.maintenance.cache_figures import cache_figures
+from image_cache.maintenance.counters_since import counters_since, reset_counters
 from image_cache.web.admin import charts
 from image_cache.web.admin import history_charts as figures
 from image_cache.web.admin import storage_wear as card_view
@@ -75,7 +78,7 @@ def test_operators_are_let_in_others_are_refused_and_strangers_are_shown_the_doo
         for page in (HERE, f"{HERE}/clear", f"{HERE}/cleanup"):
             answer = client.get(page)
             assert answer.status_code == status, (role, page)
-            assert ("Queued covers" in answer.text) == (status == 200 and page == HERE)
+            assert ("Counters since" in answer.text) == (status == 200 and page == HERE)
         for page in ("/about", "/more"):
             assert (f'href="{HERE}"' in client.get(page).text) == (role == "operator"), (role, page)
         if role != "operator":
@@ -148,12 +151,42 @@ def test_the_page_knows_covers_streams_and_files(inside: Inside, operator: Flask
     inside.services.limits.pause()
     files.enqueue(f"{origin.base}/b.bin")
     text = operator.get("/admin/cache").text
-    rows = re.findall(r"<b>(Covers|Streams|Files)</b><small>(.*?)</small>.*?</span>([^<]+)</span></td></tr>", text)
-    assert rows == [
-        ("Covers", "3 cached images, 0 MB", "Idle"),
-        ("Streams", "2 stream images, 0 MB", "Idle"),
-        ("Files", "1 file, 3 MB", "1 waiting"),
-    ]
+    assert table_of(text)["Entries"] == ["3 cached images", "2 stream images", "1 file"]
+    assert table_of(text)["Size"][2].startswith("3 MB of ")
+    assert table_of(text)["Queue"] == ["empty", "empty", "1 waiting"]
+
+
+def table_of(text: str) -> dict[str, list[str]]:
+    """Return the table of the three caches: the title of a row, and what its cells say."""
+    table = text.partition('<table class="stores">')[2].partition("</table>")[0]
+    rows = re.findall(r"<tr><th scope=\"row\">(.*?)</th>(.*?)</tr>", table, re.DOTALL)
+    cells = [(title, re.findall(r"<td>(.*?)</td>", row, re.DOTALL)) for title, row in rows]
+    return {title: [re.sub(r"<[^>]*>", "", cell).strip() for cell in found] for title, found in cells}
+
+
+def test_counters_begin_again_and_the_history_stays(inside: Inside, operator: FlaskClient, clock: FakeClock) -> None:
+    lived(inside, clock, hours=2)
+    before = table_of(operator.get(HERE).text)
+    assert before["Hit rate"] == ["97.5 % of 80", "0 requests", "0 requests"]
+    assert "Counters since the beginning" in operator.get(HERE).text
+    assert operator.get(f"{HERE}/reset").status_code == 200
+    assert table_of(operator.get(HERE).text) == before, "asking changes nothing"
+    assert post(operator, f"{HERE}/reset") == 303
+    page = operator.get(HERE).text
+    assert table_of(page)["Hit rate"][0] == "0 requests"
+    assert "Counters since the beginning" not in page
+    assert "vinylvault_hits_total 78\n" in inside.client().get("/metrics").text
+    inside.services.covers.cache.get(key(1))
+    inside.services.covers.cache.flush()
+    assert table_of(operator.get(HERE).text)["Hit rate"][0] == "100 % of 1"
+    assert sum(sample.hits for sample in inside.services.vault.samples()) >= 78
+
+
+def test_counters_of_a_new_index_are_shown_whole(inside: Inside) -> None:
+    """They are lower than at the reset: subtracting would show less than nothing."""
+    caches = cache_figures(inside.services.vault)
+    reset_counters(inside.services.catalog, [replace(cache, hits=10**6) for cache in caches], NOW)
+    assert counters_since(inside.services.catalog, caches).caches == caches
 
 
 def test_pausing_and_resuming_is_seen_on_the_wall(inside: Inside, operator: FlaskClient, origin: Origin) -> None:
@@ -310,7 +343,7 @@ def test_the_card_says_how_long_it_lasts_only_when_somebody_said_what_it_bears(i
     assert lamps["Written today"][0] == "warning"
 
 
-METRIC = re.compile(r"^(# (HELP|TYPE) [a-z_]+ .+|[a-z_]+(\{host=\"[^\"]*\"\})? -?[0-9.e+]+)$")
+METRIC = re.compile(r"^(# (HELP|TYPE) [a-z_]+ .+|[a-z_]+(\{(host|cache)=\"[^\"]*\"\})? -?[0-9.e+]+)$")
 
 
 def test_metrics_are_told_to_this_machine_and_to_whoever_has_the_token(inside: Inside, clock: FakeClock, tmp_path: Path) -> None:
@@ -321,17 +354,21 @@ def test_metrics_are_told_to_this_machine_and_to_whoever_has_the_token(inside: I
     assert all(METRIC.match(line) for line in answer.text.splitlines()), answer.text
     assert "vinylvault_hits_total 78\n" in answer.text
     assert 'vinylvault_host_fetches_total{host="a.example"} 2\n' in answer.text
+    assert 'vinylvault_store_hits_total{cache="covers"} 78\n' in answer.text
+    assert 'vinylvault_store_entries{cache="files"} 0\n' in answer.text
     stranger = inside.stranger()
     assert stranger.get("/metrics").status_code == 401
     assert stranger.get("/metrics", headers={"Authorization": "Bearer "}).status_code == 401
 
 
 COUNTERS = (
-    "hits", "misses", "evictions", "fetches", "fetched_bytes", "failures", "renders", "written_bytes", "host_fetches", "host_failures"
+    "hits", "misses", "evictions", "fetches", "fetched_bytes", "failures", "renders", "written_bytes", "host_fetches", "host_failures",
+    "store_hits", "store_misses", "store_evictions",
 )  # fmt: skip
 GAUGES = (
     "cache_bytes", "cache_budget_bytes", "cache_entries", "memory_bytes", "memory_budget_bytes", "queue_jobs", "running_jobs",
     "fetching_paused", "disk_free_bytes", "disk_free_inodes", "host_paused",
+    "store_bytes", "store_budget_bytes", "store_entries", "store_queue_jobs", "store_running_jobs",
 )  # fmt: skip
 
 
@@ -351,6 +388,10 @@ def test_metrics_have_the_documented_names_types_and_labels_and_whole_numbers(in
         "vinylvault_host_fetches_total",
         "vinylvault_host_failures_total",
         "vinylvault_host_paused",
+        "vinylvault_store_hits_total",
+        "vinylvault_store_misses_total",
+        "vinylvault_store_evictions_total",
+        *(f"vinylvault_{name}" for name in GAUGES if name.startswith("store_")),
     }
     assert samples["vinylvault_fetching_paused",] == 1
     assert samples["vinylvault_cache_budget_bytes",] == inside.services.covers.cache.budget_bytes > 1e6

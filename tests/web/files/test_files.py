@@ -288,6 +288,24 @@ def test_the_api_does_what_the_page_does(inside: Inside, origin: Origin) -> None
     assert client.post("/api/files", json={"url": url, "ttl_seconds": -1}).status_code == 400
 
 
+def test_a_file_is_pinned_on_the_page_and_by_the_api(inside: Inside, operator: FlaskClient, origin: Origin) -> None:
+    digest, _ = keep(inside, origin)
+    assert "Unpin" not in operator.get(f"/files/{digest}").text
+    assert post(operator, f"/files/{digest}/pin") == 303
+    assert "Unpin" in operator.get(f"/files/{digest}").text
+    assert "1 pinned, " in operator.get("/files").text
+    assert operator.get(f"/api/files/{digest}").json["is_pinned"] is True
+    client = inside.client()
+    assert client.post(f"/api/files/{digest}/unpin").status_code == 200
+    assert operator.get("/api/files").json["stats"]["pinned_count"] == 0
+    assert client.post(f"/api/files/{'0' * 32}/pin").status_code == 404
+    url, _ = serve(origin, "/y.bin", b"y" * 500)
+    added = client.post("/api/files", json={"url": url, "pin": True}).json["digest"]
+    wait_until(lambda: arrived(inside))
+    assert client.get(f"/api/files/{added}").json["is_pinned"] is True
+    assert client.post("/api/files", json={"url": url, "pin": "yes"}).status_code == 400
+
+
 def test_names_from_an_address_cannot_break_the_page_or_a_header(inside: Inside, operator: FlaskClient, origin: Origin) -> None:
     digest, _ = keep(inside, origin, "/%3Cscript%3Ealert(1)%3C%2Fscript%3E%0D%0AX:%20y.bin")
     assert "<script>alert" not in operator.get("/files").text

@@ -270,6 +270,9 @@ def test_what_is_gone_is_listed_by_what_is_in_it_and_only_what_has_nothing_goes(
     assert "Removed: 2 records. 1 kept." in operator.get(answer.location).text
     answer = send(operator, f"{path}/gone", until=until)
     assert "Nothing was removed. 1 kept." in operator.get(answer.location).text
+    for batch in inside.services.library.batches.recent():
+        inside.services.library.batches.undo(batch.id)
+    assert titles(inside) == ["Back again", "Noted", "Plain", "Played", "There"]
 
 
 def test_a_form_that_does_not_say_what_it_has_shown_removes_nothing(inside: Inside) -> None:

@@ -13,6 +13,7 @@ from werkzeug.test import TestResponse
 from image_cache.import_models import ImportRow
 from image_cache.records.batches.edit import FieldEdit
 from tests.support.inside import Inside, page_token
+from tests.support.vault import wait_until
 
 RECORDS = 150
 BOX = re.compile(r'<input type="checkbox" form="selection" name="id" value="(\d+)"[^>]*?( checked)?>')
@@ -79,13 +80,26 @@ def test_all_that_match_are_edited_from_a_small_page_and_undone(inside: Inside) 
     assert 'placeholder="75 values"' in shown
     assert 'name="genres" value="Jazz"' in shown
     assert len(shown) < 20_000
-    answer = post(client, form, genres="Jazz", was_genres="Jazz", label="Penstock", was_label="")
+    answer = post(client, form, genres="Jazz", was_genres="Jazz", label="Penstock", was_label="", shelf="B1", was_shelf="")
     done = client.get(answer.location).text
-    assert "75 records edited: label." in done
-    assert sum(album.label == "Penstock" for album in inside.services.library.albums()) == 75
+    assert "75 records edited: label and shelf." in done
+    assert sum((album.label, album.shelf) == ("Penstock", "B1") for album in inside.services.library.albums()) == 75
     assert post(client, f"{answer.location}/undo").status_code == 303
     assert "75 records as before." in client.get(answer.location).text
     assert not any(album.label == "Penstock" for album in inside.services.library.albums())
+
+
+def test_many_move_to_another_shelf(inside: Inside) -> None:
+    client = keeper(inside)
+    page = client.get("/?select=1").text
+    form = send(client, page, "edit", *list(boxes(page))[:3]).location
+    answer = post(client, form, shelf="Kallax 3", was_shelf="", price="£5", was_price="")
+    assert "3 records edited: shelf and price paid." in client.get(answer.location).text
+    page = client.get("/?shelf=kallax+3").text
+    assert page.count('class="tile"') == 3
+    assert {album.price for album in inside.services.library.albums() if album.shelf} == {"5.00 GBP"}
+    assert post(client, f"{answer.location}/undo").status_code == 303
+    assert not any(album.shelf or album.price for album in inside.services.library.albums())
 
 
 def test_a_wrong_value_is_said_and_what_was_typed_stays(inside: Inside) -> None:
@@ -173,3 +187,21 @@ def test_two_records_are_chosen_compared_merged_and_split(inside: Inside) -> Non
     assert "Split again" in client.get("/album/1/edit").text
     assert post(client, f"{answer.location}/undo").status_code == 303
     assert client.get(f"/album/{other}").status_code == 200
+
+
+def test_more_than_a_request_has_time_for_is_a_task_whose_page_says_how_far_it_is(inside: Inside) -> None:
+    services, client = inside.services, keeper(inside)
+    services.library.import_rows(ImportRow(n, f"More {n:03}", "Artist") for n in range(300))
+    path = send(client, client.get("/?select=1").text, "all").location
+    path = send(client, client.get(path).text, "edit", *boxes(client.get(path).text)).location
+    done = post(client, path, label="Pen", was_label="").location
+    page = client.get(done).text
+    assert ('http-equiv="refresh"' in page, "Starting." in page) == (True, True)
+    busy = post(client, path, label="Ink", was_label="")
+    assert (busy.status_code, "is still running" in busy.text) == (400, True)
+    services.tasks.serve()
+    services.tasks.start_waiting()
+    wait_until(lambda: "450 records edited: label." in client.get(done).text)
+    post(client, f"{done}/undo")
+    wait_until(lambda: "450 records as before." in client.get(done).text)
+    assert not any(album.label == "Pen" for album in services.library.albums())

@@ -206,6 +206,16 @@ def test_an_order_by_date_added_has_the_newest_first(stage: Stage) -> None:
     assert re.findall(r'id="p-([0-9a-f-]+)"', page) == [image.image_id for image in newest]
 
 
+def test_every_link_and_form_of_the_pages_leads_somewhere(stage: Stage) -> None:
+    stage.ask("owner", "POST", f"{address(stage.images[SUBSCRIBERS])}/delete")
+    for page in ("", "?select=1", "?edit=titles", "?edit=order", "/trash", f"/move?image={ids(stage)[0]}"):
+        text = stage.ask("owner", "GET", f"/streams/{SLUG}{page}").text
+        for name, path in re.findall(r' (href|action|formaction)="([^"#?]*)', text):
+            assert not path or path.startswith("/"), f"{page} {name} {path}"
+            if name == "href" and path.startswith("/streams/"):
+                assert stage.ask("owner", "GET", path).status_code in (200, 202, 302, 303), f"{page} {path}"
+
+
 @pytest.mark.parametrize(
     ("dimensions", "shape"),
     [((100, 100), "q0"), ((720, 480), "q10"), ((480, 720), "qm10"), ((100, 900), "qm18"), ((9000, 100), "q28"), ((0, 0), "q0")],

@@ -136,5 +136,7 @@ def test_what_is_no_image_is_refused_by_name_and_the_others_are_sent(stage: Stag
 
 
 def test_a_name_with_markup_is_refused_and_nothing_is_stored(stage: Stage) -> None:
-    assert send(stage, link(stage), photo(500), name="<b>Noor</b>").status_code == 400
+    answer = send(stage, link(stage), photo(500), name="<b>Noor</b>")
+    assert (answer.status_code, "The name must not contain HTML." in answer.text) == (400, True)
+    assert '<nav class="places"' not in answer.text  # an error shows no way to the rest of the house either
     assert stage.streams.shares.waiting(stage.stream) == []

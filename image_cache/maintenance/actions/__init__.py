@@ -1,0 +1,1 @@
+"""Log of actions: who uploaded, deleted, invited, logged in, imported or changed a limit; for operators."""

@@ -1,0 +1,88 @@
+"""The table of the dashboard with a column each for covers, streams and files: the same figures in the same order for all."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from image_cache.maintenance.cache_figures import NOUNS, CacheFigures
+from image_cache.units import counted, size
+
+FULL = 0.99  # of the limit: evictions are to be expected
+
+
+@dataclass(frozen=True, slots=True)
+class StoreCell:
+    """One figure of one cache. `share` is drawn as dots, `lamp` set only where there is something to say."""
+
+    cache: str
+    text: str
+    rest: str = ""
+    share: float | None = None
+    lamp: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreRow:
+    """One figure of all three."""
+
+    title: str
+    cells: tuple[StoreCell, ...]
+    is_large: bool = False
+
+
+def store_rows(caches: Sequence[CacheFigures], *, growth: str, is_paused: bool) -> list[StoreRow]:
+    """Return the rows of the table. `growth` says when the covers reach their limit; empty if that is not known."""
+
+    def row(title: str, cell: Callable[[CacheFigures], StoreCell], *, is_large: bool = False) -> StoreRow:
+        return StoreRow(title, tuple(cell(cache) for cache in caches), is_large)
+
+    return [
+        row("Hit rate", _hit_rate, is_large=True),
+        row("Size", lambda cache: _size(cache, growth if cache.name == "covers" else ""), is_large=True),
+        row("Memory", _memory),
+        row("Entries", lambda cache: StoreCell(cache.name, counted(cache.entries, *NOUNS[cache.name]))),
+        row("Evicted", _evicted),
+        row("Queue", lambda cache: _queue(cache, is_paused=is_paused)),
+        row("Unavailable", _errors),
+    ]
+
+
+def _hit_rate(cache: CacheFigures) -> StoreCell:
+    requests = cache.hits + cache.misses
+    if not requests:
+        return StoreCell(cache.name, "0", "requests")
+    # Never 100 if there was a miss: 99.96% is shown as 99.9.
+    text = "100" if cache.hits == requests else f"{min(99.9, cache.hits / requests * 100):.1f}"
+    return StoreCell(cache.name, text, f"% of {requests:,}", cache.hits / requests)
+
+
+def _size(cache: CacheFigures, note: str) -> StoreCell:
+    share = min(1.0, cache.size_bytes / cache.budget_bytes) if cache.budget_bytes else 0.0
+    return StoreCell(cache.name, size(cache.size_bytes), f"of {size(cache.budget_bytes)}", share, note=note)
+
+
+def _memory(cache: CacheFigures) -> StoreCell:
+    if cache.memory_bytes is None or cache.memory_budget_bytes is None:
+        return StoreCell(cache.name, "not used")
+    return StoreCell(cache.name, f"{size(cache.memory_bytes)} of {size(cache.memory_budget_bytes)}")
+
+
+def _evicted(cache: CacheFigures) -> StoreCell:
+    is_full = cache.budget_bytes and cache.size_bytes >= FULL * cache.budget_bytes
+    if cache.evictions and is_full:
+        return StoreCell(cache.name, f"{cache.evictions:,}, limit reached", lamp="warning")
+    return StoreCell(cache.name, f"{cache.evictions:,}")
+
+
+def _queue(cache: CacheFigures, *, is_paused: bool) -> StoreCell:
+    parts = [f"{number:,} {word}" for number, word in ((cache.running, "in progress"), (cache.waiting, "waiting")) if number]
+    if not parts:
+        return StoreCell(cache.name, "empty")
+    is_waiting = is_paused or not cache.running
+    return StoreCell(cache.name, ", ".join(parts), lamp="waiting" if is_waiting else "working")
+
+
+def _errors(cache: CacheFigures) -> StoreCell:
+    if not cache.given_up:
+        return StoreCell(cache.name, "0")
+    return StoreCell(cache.name, f"{cache.given_up:,}", lamp="warning")
