@@ -99,8 +99,9 @@ class Board:
         self._begin()
 
     def booted(self, *, kernel: str = "", clock: str = "") -> None:
-        """Boot the installed machine."""
-        self.guest.start(overlay(self.case_disk, self.installed_disk), kernel=kernel, clock=clock)
+        """Boot the installed machine, with its stream as soon as there is one."""
+        disk = self.frozen_disk if self.frozen.exists() else self.installed_disk
+        self.guest.start(overlay(self.case_disk, disk), kernel=kernel, clock=clock)
         self._begin()
 
     def continued(self) -> None:

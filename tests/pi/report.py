@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.pi.cases import CASES
+from tests.pi.image import PYTHONS
 from tests.support.vault import ROOT
 
 REPORT = ROOT / "benchmarks/PI.md"
@@ -23,6 +24,9 @@ Columns: *lowest free* is the least MemAvailable of the whole machine, *peak* th
 *throttled* how often `memory.high` bit, *killed* how many processes the limit ended, *written* all bytes written to the disk in the
 case, by the service and by the system. A dash: not measured in that case (it boots the machine, and the counter with it).
 """
+
+
+BY_HAND = "\n## What failed, and what was done\n"  # what follows is kept
 
 
 def write(results: Iterable[dict[str, Any]]) -> None:
@@ -44,7 +48,11 @@ def write(results: Iterable[dict[str, Any]]) -> None:
         missing = [name for name in CASES if name not in {result["case"] for result in found}]
         if missing:
             parts.append(f"\nNot run: {', '.join(f'`{name}`' for name in missing)}.\n")
-    REPORT.write_text("".join(parts), encoding="utf-8")
+    ran = {suite for suite, _ in by_run}
+    parts += [f"\n## {suite}\n\nNot run yet.\n" for suite in PYTHONS if suite not in ran]
+    before = REPORT.read_text(encoding="utf-8") if REPORT.exists() else ""
+    _, title, by_hand = before.partition(BY_HAND)
+    REPORT.write_text("".join([*parts, title, by_hand]), encoding="utf-8")
 
 
 def kept(base: Path) -> list[dict[str, Any]]:
@@ -81,7 +89,7 @@ def _row(result: dict[str, Any]) -> str:
 
 def _figures(result: dict[str, Any]) -> str:
     facts = [
-        f"{name.replace('_', ' ')} {_text(value)}" for name, value in result["figures"].items() if value not in ("", None, [])
+        f"{name.replace('_', ' ')} {_text(value)}" for name, value in result["figures"].items() if value not in ("", None, [], {})
     ]
     if result["failure"]:
         facts.append(f"**failed**: {result['failure'].splitlines()[0][:100]}")
