@@ -121,6 +121,11 @@ class Board:
         self.case_disk.rename(self.frozen_disk)
 
     def _begin(self) -> None:
+        # In /etc, so that it outlasts a power cut: no Pi is as slow as this processor beside other work.
+        drop_in = f"/etc/systemd/system/{UNIT}.d"
+        self.guest.run(
+            f"mkdir -p {drop_in} && printf '[Service]\\nTimeoutStartSec=900\\n' >{drop_in}/slow.conf && systemctl daemon-reload"
+        )
         self._watch()
         self.guest.run(": >/run/watched")
         self._written_at = (self.guest.boots, self._sectors())

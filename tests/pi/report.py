@@ -1,6 +1,7 @@
 """Writes benchmarks/PI.md from the results of all cases that ran, in whichever suite and size of memory."""
 
 import json
+import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -12,17 +13,19 @@ from tests.support.vault import ROOT
 REPORT = ROOT / "benchmarks/PI.md"
 HEAD = """# An emulated Raspberry Pi
 
-Written by `make rehearse-pi`: a whole Debian for arm64 with systemd as process 1, `-M virt -cpu cortex-a53`, an ext4 file system
-on a virtual disk, no swap. **Not a Raspberry Pi**: the processor is emulated, 30 to 40 times slower than the one that emulates it and
-slower than a Pi, and shares its two cores with other work; there is no SD card, no GPU that takes memory, no Raspberry Pi OS. Seconds
-say nothing about a Pi. Memory, counts, limits, recovery and bytes written do. MB are 10^6 bytes.
+Written by `make rehearse-pi`: a whole Debian for arm64 with systemd as process 1, `-M virt -cpu cortex-a53`, an ext4 file
+system on a virtual disk, no swap. **Not a Raspberry Pi**: the processor is emulated, 30 to 40 times slower than the one that
+emulates it and slower than a Pi, and shares its two cores with other work; there is no SD card, no GPU that takes memory, no
+Raspberry Pi OS. Seconds say nothing about a Pi. Memory, counts, limits, recovery and bytes written do. MB are 10^6 bytes.
 
-Each case begins with a copy of the same machine, on which `install.sh` ran once without internet. A power cut is `kill -9` of the
-emulator: what the machine had not yet written is lost; what a card loses of what it was given is not tried.
+Each case begins with a copy of the same machine, on which `install.sh` ran once without internet. A power cut is `kill -9`
+of the emulator: what the machine had not yet written is lost; what a card loses of what it was given is not tried. A start
+may take 15 minutes (`TimeoutStartSec`) instead of 5, because this processor has other work.
 
 Columns: *lowest free* is the least MemAvailable of the whole machine, *peak* the most memory of the service's control group,
-*throttled* how often `memory.high` bit, *killed* how many processes the limit ended, *written* all bytes written to the disk in the
-case, by the service and by the system. A dash: not measured in that case (it boots the machine, and the counter with it).
+*throttled* how often `memory.high` bit, *killed* how many processes the limit ended, *written* all bytes written to the disk
+in the case, by the service and by the system. A dash: not measured in that case (it boots the machine, and the counter with
+it).
 """
 
 
@@ -95,12 +98,8 @@ def _figures(result: dict[str, Any]) -> str:
         facts.append(f"**failed**: {result['failure'].splitlines()[0][:100]}")
     if not facts:
         return ""
-    lines = [f"- `{result['case']}`:"]
-    for fact in facts:
-        if len(lines[-1]) + len(fact) > 120:
-            lines.append(" ")
-        lines[-1] += f" {fact}{';' if fact is not facts[-1] else '.'}"
-    return "\n".join(lines) + "\n"
+    line = f"- `{result['case']}`: {'; '.join(facts)}."
+    return textwrap.fill(line, 125, subsequent_indent="  ", break_on_hyphens=False, break_long_words=False) + "\n"
 
 
 def _text(value: Any) -> str:
