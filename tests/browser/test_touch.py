@@ -29,7 +29,7 @@ def home(tmp_path: Path) -> Iterator[str]:
 
 
 class Finger:
-    """Counts what it touches, and keeps a picture of each page that it comes to."""
+    """Counts what it touches, and keeps a screenshot of each page that it comes to."""
 
     def __init__(self, page: Any, folder: Path) -> None:
         self.page = page
