@@ -675,7 +675,7 @@ main() {
       do_write "$command" "$@"
       return
       ;;
-    import | sync | discogs | scan | remove)
+    import | sync | discogs | scan | remove | alerts)
       need_root "$command" "$@"
       need_installed
       as_service venv/bin/python -m image_cache.cli "$command" "$@"

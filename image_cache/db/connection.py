@@ -144,6 +144,12 @@ def lacks_room(error: BaseException, path: Path) -> bool:
     )
 
 
+def why_unwritable(error: Exception) -> str:
+    """Return why the disk did not take a change, as part of a sentence; nothing if that was not the reason."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return {sqlite3.SQLITE_FULL: "the disk is full", sqlite3.SQLITE_READONLY: "the disk is read-only"}.get(code, "")
+
+
 def set_page_size(conn: Connection, page_bytes: int) -> None:
     """Give a new file pages of this size, and rewrite another one that has different ones, unless it is in use or the disk is full."""
     if conn.execute("PRAGMA page_size").fetchone()[0] == page_bytes:

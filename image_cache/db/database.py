@@ -35,6 +35,7 @@ from image_cache.db.connection import (
     prepare,
     refuse_if_lost,
     set_bulk,
+    why_unwritable,
 )
 from image_cache.db.fair_lock import FairLock
 from image_cache.db.migrations import migrate
@@ -51,6 +52,7 @@ __all__ = [
     "WrongVersion",
     "is_broken",
     "parameter_marks",
+    "why_unwritable",
 ]
 
 logger = logging.getLogger(__name__)

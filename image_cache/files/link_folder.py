@@ -11,7 +11,7 @@ from image_cache.files.paths import MAX_NAME_CHARS, suffix
 from image_cache.files.store import FileStore
 from image_cache.filesystem import make_folder, temp_path
 
-MARK = ".vinylvault-links"  # inode and name of each link; what else is in the folder belongs to a person
+MARK = ".vinylvault-links"  # identity and name of each link; what else is in the folder belongs to a person
 MAX_MARK_BYTES = 10_000_000
 _UNSAFE = re.compile(r"[^\w.+@=-]+")
 
@@ -54,25 +54,25 @@ def _update(store: FileStore, folder: int, names: dict[str, str], report: LinkRe
     ours = _read_marks(folder)
     wanted = {name: store.root / stored.path for name, stored in _named(store.index.files(), names).items()}
     for name in sorted(ours.keys() - wanted.keys()):
-        if _inode(name, folder) == ours[name]:
+        if _identity(name, folder) == ours[name]:
             os.unlink(name, dir_fd=folder)
             report.removed.append(name)
-    marks: dict[str, int | None] = {}
+    marks: dict[str, str] = {}
     new: list[tuple[str, str]] = []
     for name, path in wanted.items():
-        inode = _inode(name, folder)
-        if inode is not None and inode != ours.get(name):  # made or replaced by a person
+        identity = _identity(name, folder)
+        if identity and identity != ours.get(name):  # made or replaced by a person
             report.taken.append(name)
             continue
-        if inode is None or not _points_to(name, folder, path, is_hard=is_hard):
+        if not identity or not _points_to(name, folder, path, is_hard=is_hard):
             try:
                 temp = _link(path, folder, is_hard=is_hard)
             except FileNotFoundError:  # evicted a moment ago
                 continue
-            inode = _inode(temp, folder)
+            identity = _identity(temp, folder)
             new.append((temp, name))
             report.made.append(name)
-        marks[name] = inode
+        marks[name] = identity
         report.total += 1
     _write_marks(folder, marks)  # before the links have their names, so that a crash leaves none that is no one's
     for temp, name in new:
@@ -112,29 +112,29 @@ def _points_to(name: str, folder: int, path: Path, *, is_hard: bool) -> bool:
         return False
 
 
-def _inode(name: str, folder: int) -> int | None:
+def _identity(name: str, folder: int) -> str:
+    """Return what tells one file of a name from the next: inode numbers are used again, so the time of change too. Empty: no file."""
     try:
-        return os.stat(name, dir_fd=folder, follow_symlinks=False).st_ino
+        facts = os.stat(name, dir_fd=folder, follow_symlinks=False)
     except FileNotFoundError:
-        return None
+        return ""
+    return f"{facts.st_ino}-{facts.st_mtime_ns}"
 
 
-def _read_marks(folder: int) -> dict[str, int]:
-    """Return name and inode of the links that an earlier update made."""
+def _read_marks(folder: int) -> dict[str, str]:
+    """Return name and identity of the links that an earlier update made."""
     try:
         fd = os.open(MARK, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
     except FileNotFoundError:
         return {}
     with open(fd, encoding="utf-8", errors="replace") as file:
         lines = [line.partition(" ") for line in file.read(MAX_MARK_BYTES).splitlines()]
-    return {
-        name: int(inode) for inode, _, name in lines if inode.isdecimal() and name and "/" not in name and name not in (".", "..")
-    }
+    return {name: identity for identity, _, name in lines if name and "/" not in name and name not in (".", "..")}
 
 
-def _write_marks(folder: int, marks: dict[str, int | None]) -> None:
+def _write_marks(folder: int, marks: dict[str, str]) -> None:
     temp = temp_path(Path(MARK)).name
     fd = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=folder)
     with open(fd, "w", encoding="utf-8") as file:
-        file.writelines(f"{inode} {name}\n" for name, inode in sorted(marks.items()))
+        file.writelines(f"{identity} {name}\n" for name, identity in sorted(marks.items()))
     os.replace(temp, MARK, src_dir_fd=folder, dst_dir_fd=folder)

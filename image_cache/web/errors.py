@@ -10,7 +10,7 @@ from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
 from werkzeug.http import HTTP_STATUS_CODES
 
-from image_cache.db.database import DatabaseError
+from image_cache.db.database import DatabaseError, why_unwritable
 from image_cache.errors import (
     CacheError,
     ChecksumMismatch,
@@ -94,6 +94,8 @@ def status_of(error: Exception) -> int:
         return 401
     if isinstance(error, DecoderFailed) and error.retryable:
         return 503
+    if isinstance(error, DatabaseError) and why_unwritable(error):
+        return 507
     return next(status for kind, status in STATUSES if isinstance(error, kind))
 
 
@@ -133,6 +135,8 @@ def _known_error(error: Exception) -> Response:
     if isinstance(error, DatabaseError):
         reference = _reference()
         logger.error("database failed reference=%s path=%s reason=%s", reference, logged_path(), error)
+        if reason := why_unwritable(error):
+            return _response(status, f"Could not save to disk: {reason}.", reference)
         return _response(503, "The disk or the database is not responding. Try again in a minute.", reference)
     # The path of a storage error is for the log, not for a visitor.
     response = _response(

@@ -40,9 +40,9 @@ def test_what_are_no_hours_is_refused(text: str) -> None:
 
 def test_the_limit_in_words() -> None:
     limit = SpeedLimit(4e6, *(parse_hours("18:00-07:00") or ()))
-    assert speed_words(limit, at(12)) == "Limited to 4.0 MB/s until 18:00, then full speed."
-    assert speed_words(limit, at(20)) == "Full speed until 07:00, then 4.0 MB/s."
-    assert speed_words(SpeedLimit(4e6), at(20)) == "Downloads are limited to 4.0 MB/s."
+    assert speed_words(limit, at(12)) == "Limited to 4 MB/s until 18:00, then full speed."
+    assert speed_words(limit, at(20)) == "Full speed until 07:00, then 4 MB/s."
+    assert speed_words(SpeedLimit(4e6), at(20)) == "Downloads are limited to 4 MB/s."
     assert speed_words(None, at(20)) == ""
 
 

@@ -7,6 +7,7 @@ import pytest
 from image_cache.errors import CacheError
 from image_cache.files.link_folder import MARK, update_links
 from tests.files.conftest import Make, noise
+from tests.support.clock import FakeClock
 from tests.support.origin import Origin
 from tests.support.volumes import serve
 
@@ -16,12 +17,13 @@ def names_in(folder: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("is_hard", [False, True])
-def test_the_links_follow_the_files(origin: Origin, make: Make, tmp_path: Path, is_hard: bool) -> None:
+def test_the_links_follow_the_files(origin: Origin, make: Make, tmp_path: Path, clock: FakeClock, is_hard: bool) -> None:
     store, folder = make(), tmp_path / "links"
     first, volume = serve(origin, "/a/brain.nii", noise(100))
     second, _ = serve(origin, "/b/brain.nii", noise(200))
     for url in (first, second):
         store.get(url)
+        clock.advance(1)
     digest = store.remote(second).digest
     report = update_links(store, folder, is_hard=is_hard)
     assert (report.total, len(report.made)) == (2, 2)
@@ -72,7 +74,7 @@ def test_a_mark_that_names_files_elsewhere_removes_none(make: Make, tmp_path: Pa
     folder, precious = tmp_path / "links", tmp_path / "precious"
     folder.mkdir()
     precious.write_text("x")
-    (folder / MARK).write_text(f"{precious.stat().st_ino} ../precious\nnonsense\n")
+    (folder / MARK).write_text(f"{precious.stat().st_ino}-{precious.stat().st_mtime_ns} ../precious\nnonsense\n")
     update_links(make(), folder)
     assert precious.exists()
 

@@ -1,5 +1,7 @@
 """A start is never stricter than the running service: on a full or read-only disk what is stored is shown, and nothing is lost."""
 
+import json
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +11,9 @@ import pytest
 from tests.maintenance.test_breakages import COMEBACK_S, COVERS, is_full, rows
 from tests.support.disk import disk_of
 from tests.support.origin import Origin
+from tests.support.stage import photo
 from tests.support.vault import Vault, wait_until
+from tests.support.visitor import prepared
 
 pytestmark = pytest.mark.server
 
@@ -70,6 +74,19 @@ def test_a_full_disk_starts_and_stores_again_once_there_is_room(vault: Vault, di
     vault.import_albums([{"artist": "After", "title": "There Is Room"}])
     assert "There Is Room" in vault.get("/", Accept="text/html").body.decode()
     assert covers_shown(vault) == COVERS
+
+
+def test_what_a_full_disk_refuses_is_said_to_be_refused_for_that(vault: Vault, disk: Path) -> None:
+    """It said that the database does not respond, and to try again."""
+    owner = prepared(vault)
+    fill(disk)
+    upload = owner.upload(photo(1))
+    assert (upload.status, upload.json()["results"][0]["kind"]) == (507, "storage")
+    assert re.search("disk is full|disk space|would be free", upload.json()["results"][0]["reason"])
+    body, kind = json.dumps({"title": "No room", "description": "x" * 2000}).encode(), {"Content-Type": "application/json"}
+    replies = (owner.ask("POST", "/api/streams", body, kind) for _ in range(28))  # the WAL has some room of its own
+    refused = next(reply for reply in replies if reply.status != 201)
+    assert (refused.status, refused.json()["error"]) == (507, "Could not save to disk: the disk is full.")
 
 
 def test_a_read_only_disk_starts_and_shows_what_is_stored(vault: Vault, disk: Path) -> None:

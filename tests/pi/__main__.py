@@ -1,12 +1,15 @@
 """`make rehearse-pi SUITE=bookworm MEMORY=512 CASES="covers uploads"`: everything that has not been done yet, then the report.
 
 The image is built once for a suite, the program installed once for a version, the machine frozen once for a size of memory. A case
-that held is not run again for the same version, unless `CASES` names it. The exit status is 1 if a case failed.
+that held is not run again for the same version, unless `CASES` names it. With `PI_RELEASE=1a2b3c4d` cases that changed are run with
+a version that was installed before. The exit status is 1 if a case failed.
 """
 
 import argparse
+import contextlib
 import json
 import os
+import signal
 import sys
 import time
 import traceback
@@ -41,7 +44,8 @@ def main() -> int:
     runs = Runs(board)
     if not runs.has("build"):
         runs.keep("build", "The image is built from packages", float(made.built.read_text()), {})
-    with board.origin:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    with board.origin, contextlib.closing(board.guest):
         is_ready = prepared(board, runs)
         failed = [name for name in known.cases or CASES if is_ready and not runs.one(name, again=bool(known.cases))]
     report.write(report.kept(BASE_DIR))
@@ -146,7 +150,7 @@ class Runs:
             "suite": board.suite,
             "memory_mb": board.memory_mb,
             "machine": f"{CPUS} emulated cores, Python {PYTHONS[board.suite]}",
-            "version": report.version(),
+            "version": board.version,
             "at": time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime()),
             "load": os.getloadavg()[1],
             "seconds": seconds,

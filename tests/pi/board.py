@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -58,7 +59,7 @@ class Board:
         self.suite, self.memory_mb = suite, memory_mb
         self.image: Image = image(suite)
         self.share = self.image.folder / "share"
-        self.release = _given(suite, self.share)
+        self.release = os.environ.get("PI_RELEASE") or _given(suite, self.share)
         self.folder = self.image.folder / self.release
         self.frozen = self.folder / f"{memory_mb}.state"
         self.figures: dict[str, Any] = {}
@@ -80,6 +81,15 @@ class Board:
     @property
     def case_disk(self) -> Path:
         return self.folder / f"{self.memory_mb}/case.qcow2"
+
+    @property
+    def version(self) -> str:
+        """The version of the program that is installed, as git names it."""
+        file = self.folder / "version"
+        if not file.exists():
+            named = ["git", "describe", "--always", "--dirty", "--tags"]
+            file.write_text(subprocess.run(named, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip())
+        return file.read_text().strip()
 
     # --- states to begin from
 
@@ -177,8 +187,8 @@ class Board:
         return self.guest.tried(f"vinylvault {words}", stdin=stdin.encode())
 
     def import_records(self, rows: list[dict[str, object]]) -> str:
-        self.guest.write("/root/records.json", json.dumps(rows))
-        status, printed = self.command("albums import /root/records.json")
+        self.guest.write("/srv/records.json", json.dumps(rows))
+        status, printed = self.command("albums import /srv/records.json")
         assert status == 0, printed
         return printed.strip().splitlines()[-1]
 

@@ -1,7 +1,6 @@
 """The cases, the most valuable first. Each begins with a machine of its own and leaves nothing to the next."""
 
 import hashlib
-import json
 import random
 import re
 import threading
@@ -60,7 +59,7 @@ def upload(board: Board, body: bytes) -> tuple[int, str, float]:
         result = reply.json()["results"][0]
     except (ValueError, KeyError, IndexError):
         return reply.status, reply.body.decode(errors="replace")[:200], took
-    return reply.status, str(result.get("image_id") or result.get("error") or result), took
+    return reply.status, str(result.get("image_id") or result.get("reason") or result), took
 
 
 def is_rendered(board: Board, image_id: str) -> bool:
@@ -178,9 +177,9 @@ def uploads(board: Board) -> None:
                 shown = board.wait_until(lambda image_id=said: is_rendered(board, image_id), 900)  # type: ignore[misc]
                 board.note(**{name: f"201 in {took:.0f} s, large after {shown:.0f} s"})
             else:
-                board.note(**{name: f"{status} {said}"})
+                board.note(**{name: f"{status}, {said}"})
                 assert status == 415, f"{name} must be stored, or refused in words: {status} {said}"
-                assert megapixels == 48, f"{name}: {status} {said}"
+                assert megapixels > float(said.partition("the limit is ")[2].partition(". ")[0]), f"{name}: {said}"
     results: list[tuple[int, str, float]] = []
     threads = [
         threading.Thread(target=lambda n=n: results.append(upload(board, photograph(12, 100 + n, progressive=True))))
@@ -213,7 +212,7 @@ def cuts(board: Board) -> None:
     number = 0
     lost: list[str] = []
     for cut in range(board.cuts):
-        board.wait_until(lambda: board.health()["Catalogue"]["state"] == "ok" if board.responds() else False)
+        board.wait_until(lambda: board.health()["Catalogue"]["state"] == "well" if board.responds() else False)
 
         def send() -> None:
             nonlocal number
@@ -276,12 +275,9 @@ def hostile_(board: Board) -> None:
     def is_quiet() -> bool:
         last.clear()
         last.update(board.get(f"/cache/thumbnails/{digest}.webp").status for digest in set(digests))
-        state = board.owner.get("/api/cache/stats").json()
-        return '"queued": 0' in json.dumps(state) or board.origin.active() == 0
+        return str(board.health()["Queue"]["message"]) == "Queue is empty."
 
     board.wait_until(is_quiet, every_s=10)
-    time.sleep(60)
-    is_quiet()
     board.note(uploads=dict(Counter(said.values())), covers=dict(last), restarts=board.restarts(), log=journal_by_kind(board))
     assert board.main_pid() == pid, "the service was started again"
     assert board.status_of("/") == 200
@@ -293,7 +289,9 @@ def restarts(board: Board) -> None:
     for name, number in (("kill_9", "KILL"), ("sigstop", "STOP")):
         pid = board.main_pid()
         board.guest.run(f"kill -{number} {pid}")
-        took = board.wait_until(lambda pid=pid: board.main_pid() not in (0, pid) and board.responds(), 900)  # type: ignore[misc]
+        took = board.wait_until(
+            lambda pid=pid: board.main_pid() not in (0, pid) and board.responds() and board.state() == "active", 900
+        )  # type: ignore[misc]
         board.note(**{f"{name}_back_s": round(took), f"{name}_result": board.restarts()})
     board.note(journal=[line for line in board.journal().splitlines() if "memory" in line.lower()][-3:])
     assert board.state() == "active"
@@ -311,7 +309,6 @@ def full(board: Board) -> None:
     refused, words, _ = upload(board, photograph(1, 2))
     board.note(free_bytes=free, wall=board.status_of("/"), upload=f"{refused} {words}")
     assert board.status_of("/") == 200
-    assert refused == 507, (refused, words)
     board.guest.run("systemctl restart vinylvault", ok=False)
     took = board.wait_until(board.responds, 900)
     board.note(started_full=board.state(), after_s=round(took), wall_started_full=board.status_of("/"))
@@ -319,6 +316,7 @@ def full(board: Board) -> None:
     board.guest.run("rm /root/full /root/rest; sync")
     board.wait_until(lambda: upload(board, photograph(1, 3))[0] == 201, 600, every_s=10)
     board.note(after_room="201")
+    assert refused == 507, (refused, words)
 
 
 @case
@@ -362,7 +360,7 @@ def clock(board: Board) -> None:
 
 @case_that_boots
 def no_memory_group(board: Board) -> None:
-    """Without the memory group, as Raspberry Pi OS boots: uploads of 12 and 48 megapixels."""
+    """Without the memory group, as Raspberry Pi OS boots: uploads of 12 and 48 megapixels"""
     board.booted(kernel="cgroup_disable=memory")
     board.wait_until(board.responds)
     for megapixels in (12, 48):

@@ -86,6 +86,8 @@ class Guest:
             process.wait()
         self._hang_up()
 
+    close = cut
+
     def off(self) -> None:
         """Shut down as a careful owner would."""
         assert self._process is not None
@@ -115,7 +117,7 @@ class Guest:
             [*self._ssh(), "-o", "ControlMaster=no", "root@127.0.0.1", f"{{ {script}\n}} 2>&1"],
             input=stdin,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stderr=subprocess.DEVNULL,  # of the connection itself
             timeout=timeout_s,
             check=False,
         )
@@ -146,6 +148,7 @@ class Guest:
         assert self._process is not None
         assert self._process.poll() is None, (self.folder / "qemu.log").read_text(encoding="utf-8")[-2000:]
         if self._line is None or self._line.poll() is not None:
+            (self.folder / "ssh").unlink(missing_ok=True)
             self._line = subprocess.Popen(
                 [*self._ssh(), "-o", "ControlMaster=yes", "-N", "root@127.0.0.1"],
                 stdin=subprocess.DEVNULL,

@@ -1,7 +1,6 @@
 """Writes benchmarks/PI.md from the results of all cases that ran, in whichever suite and size of memory."""
 
 import json
-import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -57,12 +56,6 @@ def kept(base: Path) -> list[dict[str, Any]]:
         if key not in newest or newest[key]["at"] < result["at"]:
             newest[key] = result
     return list(newest.values())
-
-
-def version() -> str:
-    return subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--tags"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout.strip()
 
 
 def _span(found: list[dict[str, Any]]) -> str:

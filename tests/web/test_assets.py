@@ -30,6 +30,7 @@ SPACING = re.compile(
 HAIRLINE_PX = {"0", "1"}
 AREAS_OF_SHEETS = {  # sheets of single pages of an area
     **dict.fromkeys(("crates", "edit", "merge", "now", "select", "wants"), "records"),
+    "operator": "admin",
     "share": "streams",
 }
 # The charts and tables of the dashboard, the line of a task, the table of links.

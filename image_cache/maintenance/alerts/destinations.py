@@ -88,7 +88,7 @@ def _read_url(url: str) -> Target:
 
 def _read_mail(given: Mapping[str, str]) -> AlertDestination:
     for name in ("recipient", "sender"):
-        if not _MAILBOX.fullmatch(given.get(name, "")):
+        if not _MAILBOX.fullmatch(given.get(name, "")) or not given[name].isascii():
             raise FieldRejected(name, "Enter a mail address, for example ada@example.com.")
     try:
         host = canonical_host(given.get("host", ""))
@@ -97,6 +97,9 @@ def _read_mail(given: Mapping[str, str]) -> AlertDestination:
     port = whole_number(given.get("port") or "587", 1, 65535)
     if port is None:
         raise FieldRejected("port", "Enter a port from 1 to 65535, for example 587 (STARTTLS) or 465 (TLS).")
+    for name in ("login", "secret"):
+        if not given.get(name, "").isascii():
+            raise FieldRejected(name, "Enter letters, digits and signs of ASCII only: mail servers take no others.")
     if bool(given.get("login")) != bool(given.get("secret")):
         raise FieldRejected("secret", "Enter both a login and its password, or neither.")
     return AlertDestination(

@@ -170,17 +170,25 @@ class Alerts:
         return not thread.is_alive()
 
     def _send_due(self) -> None:
-        while True:
+        try:
+            while self._is_more_to_send():
+                try:
+                    while not self._is_closed and (message := self._rows.claim(self._clock())) is not None:
+                        self._send(message)
+                except (DatabaseError, CacheError) as error:
+                    logger.warning("alerts skipped reason=%s", error)
+        finally:  # also after an error that no one expected: the next message gets a new thread
             with self._lock:
-                if self._is_closed or not self._has_more:
+                if self._thread is threading.current_thread():
                     self._thread = None
-                    return
-                self._has_more = False
-            try:
-                while not self._is_closed and (message := self._rows.claim(self._clock())) is not None:
-                    self._send(message)
-            except (DatabaseError, CacheError) as error:
-                logger.warning("alerts skipped reason=%s", error)
+
+    def _is_more_to_send(self) -> bool:
+        with self._lock:
+            if self._is_closed or not self._has_more:
+                self._thread = None
+                return False
+            self._has_more = False
+            return True
 
     def _send(self, message: AlertMessage) -> None:
         destination = next((one for one in self._file.read() if one.id == message.destination), None)
@@ -225,7 +233,7 @@ def text_of(turn: Turn, checks: Sequence[Check], *, has_details: bool) -> str:
         return f"VinylVault is healthy again after {lasting(turn.at - turn.trouble_at)}."
     found = [check for check in checks if check.name in _worst(checks)]
     parts = [f"{check.name}: {check.message}" + (f" {check.advice}" if has_details and check.advice else "") for check in found]
-    return f"VinylVault is {turn.state}: {' '.join(parts)} See /health."
+    return " ".join(f"VinylVault is {turn.state}: {' '.join(parts)} See /health.".split())  # in one line: it is a subject, too
 
 
 def lasting(seconds: float) -> str:

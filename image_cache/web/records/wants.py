@@ -53,6 +53,8 @@ class ShownWant:
 
 def shown_wants(wants: Sequence[Want]) -> list[ShownWant]:
     """Return wants as pages show them; their covers are enqueued."""
+    if not wants:
+        return []
     albums = [want.as_album() for want in wants]
     covers = _covers(albums)
     with_notes = may_read_notes()

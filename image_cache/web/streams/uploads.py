@@ -7,7 +7,7 @@ from typing import Any
 from flask import request
 from werkzeug.datastructures import FileStorage
 
-from image_cache.db.database import DatabaseError
+from image_cache.db.database import DatabaseError, why_unwritable
 from image_cache.errors import (
     CacheError,
     DecoderBusy,
@@ -99,6 +99,8 @@ def store_file(stream: Stream, file: FileStorage, upload_of: Callable[[], Upload
         kind = next((kind for cls, kind in KINDS if isinstance(error, cls)), "failed")
         if isinstance(error, DecoderFailed) and error.retryable:
             kind = "busy"
+        if isinstance(error, DatabaseError) and why_unwritable(error):
+            kind = "storage"
         row |= {"kind": kind, "reason": _reason(error), "status": status_of(error)}
         if isinstance(error, DuplicateImage):
             row["image_id"] = error.image_id
@@ -141,6 +143,8 @@ def _reason(error: Exception) -> str:
     if isinstance(error, StorageError):
         return f"Upload failed: {error.reason}."
     if isinstance(error, DatabaseError):
+        if reason := why_unwritable(error):
+            return f"Upload failed: {reason}."
         return "Upload failed: the database is not responding. Try again."
     sentence = sentence_of(error)
     return sentence[:1].upper() + sentence[1:] + ("" if sentence.endswith(".") else ".")

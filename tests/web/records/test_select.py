@@ -94,7 +94,7 @@ def test_many_move_to_another_shelf(inside: Inside) -> None:
     page = client.get("/?select=1").text
     form = send(client, page, "edit", *list(boxes(page))[:3]).location
     answer = post(client, form, shelf="Kallax 3", was_shelf="", price="£5", was_price="")
-    assert "3 records edited: shelf, price paid." in client.get(answer.location).text
+    assert "3 records edited: shelf and price paid." in client.get(answer.location).text
     page = client.get("/?shelf=kallax+3").text
     assert page.count('class="tile"') == 3
     assert {album.price for album in inside.services.library.albums() if album.shelf} == {"5.00 GBP"}
