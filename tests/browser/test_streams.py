@@ -155,6 +155,7 @@ def test_an_owner_with_a_phone_uploads_an_evening(
         page.click("text=Save")
         page.wait_for_url("**done=*")
         page.goto(address)
+    page.get_by_role("link", name="More for this stream").tap()
     page.fill(".find.here input", "encore")
     page.press(".find.here input", "Enter")
     page.wait_for_url("**q=encore*")
