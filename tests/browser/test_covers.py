@@ -132,14 +132,14 @@ def test_one_is_chosen_and_one_is_uploaded_without_scripts(open_page: Open, shel
     page.locator(".missing li", has_text="Unheard").locator(".acts a").click()
     mine = tmp_path / "mine.jpg"
     mine.write_bytes(sleeve(6))
-    page.locator("input[type=file]").set_input_files(str(mine))
+    page.locator("#picture").set_input_files(str(mine))
     page.get_by_role("button", name="Upload cover").click()
     page.get_by_text("Your image is now the cover").wait_for()
     page.get_by_text("Uploaded by you").wait_for()
     page.get_by_role("button", name="Remove my cover").click()
     page.get_by_text("No cover found", exact=True).wait_for()
     (tmp_path / "mine.txt").write_text("no picture")
-    page.locator("input[type=file]").set_input_files(str(tmp_path / "mine.txt"))
+    page.locator("#picture").set_input_files(str(tmp_path / "mine.txt"))
     page.get_by_role("button", name="Upload cover").click()
     page.locator(".wrong").wait_for()
 

@@ -60,7 +60,7 @@ def test_a_volume_is_shown_and_a_budget_is_changed(
     page.locator("[data-state=fresh]").wait_for(timeout=60_000)
     page.click(":is(button, a):text-is('Open')")
     page.locator(".slices img").nth(2).wait_for()
-    page.wait_for_function("[...document.querySelectorAll('.slices img')].every((i) => i.complete && i.naturalWidth > 0)")
+    page.wait_for_function("() => [...document.querySelectorAll('.slices img')].every((i) => i.complete && i.naturalWidth > 0)")
     assert axe(page) == []
     slider, image = page.locator(".slider").first, page.locator(".slices img").first
     before = image.get_attribute("src")

@@ -146,7 +146,7 @@ def test_a_link_to_the_cover_opens_it_without_scripts(open_page: Open) -> None:
 
 def test_the_keys_of_a_kiosk_type_into_the_search_and_hold_umlauts(open_page: Open, tmp_path: Path) -> None:
     page = open_page("/search", 800, 480, touch=True)
-    board = page.get_by_role("group", name="Keyboard")
+    board = page.get_by_role("region", name="Keyboard")
     board.wait_for()
     assert page.locator(".find.wide input").get_attribute("inputmode") == "none"
     for letter in "ada":

@@ -36,7 +36,7 @@ function opensItself() {
 }
 
 async function open() {
-  board = Object.assign(document.createElement("div"), { className: "keys-board", role: "group", ariaLabel: "Keyboard" });
+  board = Object.assign(document.createElement("div"), { className: "keys-board", role: "region", ariaLabel: "Keyboard" });
   board.addEventListener("pointerdown", (event) => event.preventDefault()); // the field keeps the focus
   await loadSheet();
   if (!board) return;
