@@ -163,14 +163,14 @@ def test_an_owner_with_a_phone_uploads_an_evening(
 
     page.goto(address)
     press_long(page, 1)
-    page.get_by_role("button", name="Trash").tap()
+    page.get_by_role("button", name="Trash", exact=True).tap()
     page.get_by_text("1 image moved to the trash.").wait_for()
     assert page.locator(".shot").count() == 17
     page.reload()
     page.get_by_role("button", name="Undo").tap()
     page.get_by_text("18 images: 15 public").wait_for()
     press_long(page, 1)
-    page.get_by_role("button", name="Trash").tap()
+    page.get_by_role("button", name="Trash", exact=True).tap()
     page.get_by_text("17 images: 14 public, 0 for subscribers, 3 private").wait_for()
     assert of_ours(page.complaints) == []
 
