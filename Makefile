@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 
 # For the tests: how many files run side by side. A file stays in one process, because its tests share fixtures.
 JOBS ?= 2
-PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 # For `make wheelhouse`: the machine that the wheels are for, not the one that fetches them.
 WHEELHOUSE ?= wheelhouse

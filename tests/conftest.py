@@ -22,6 +22,9 @@ WEB = Path(__file__).parent / "web"  # its tests open the whole application
 # Fixtures that start a server process: gunicorn, nginx, an S3 store, a Discogs or our own MusicBrainz.
 SERVERS = {"archive", "discogs", "live_app", "s3", "served", "shared", "vault"}
 
+# Files that take minutes. They go first, or one process would work on them alone at the end.
+LONGEST = {Path(__file__).parent / name for name in ("test_live.py", "streams/test_live.py", "browser/test_streams.py")}
+
 
 def pytest_configure(config: pytest.Config) -> None:
     if "not server" in config.option.markexpr:
@@ -30,6 +33,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before pytest selects by marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path not in LONGEST)
     for item in items:
         if WEB in item.path.parents:
             item.add_marker(pytest.mark.app)
