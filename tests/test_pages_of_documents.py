@@ -42,7 +42,7 @@ OF_OTHERS = {  # labels of other programs that pages name
         "Could not resolve hostname",
     ),
     *("System Options", "Auto Login", "Boot / Auto Login", "Display Options", "Screen Blanking", "No", "CSV UTF-8", "Export"),
-    *("Settings", "Developers"),
+    *("Settings", "Developers", "Get Contents of URL"),
 }
 
 
@@ -109,7 +109,7 @@ def test_commands_of_a_page_exist(page: Path) -> None:
     assert named <= NAMES | OF_THE_INSTALLER
     for group in ("users", "streams", "files", "storage"):
         known = COMMANDS["Accounts, streams and files"][group].commands  # type: ignore[union-attr]
-        assert set(re.findall(rf"vinylvault {group} ([a-z]+)", text)) <= set(known)
+        assert set(re.findall(rf"vinylvault {group} ([a-z-]+)", text)) <= set(known)
 
 
 def test_the_index_leads_to_every_page() -> None:

@@ -40,19 +40,19 @@ class LazyGroup(click.Group):
     def __init__(self, name: str, sections: Mapping[str, Mapping[str, "tuple[str, str] | click.Group"]], **kwargs: Any) -> None:
         super().__init__(name, **kwargs)
         self._sections = sections
-        self._paths: dict[str, str] = {}
+        self.paths: dict[str, str] = {}
         for entries in sections.values():
             for command, entry in entries.items():
                 if isinstance(entry, click.Group):
                     self.add_command(entry, command)
                 else:  # in its place only its help, which click also offers for a name that is misspelt
-                    self._paths[command], line = entry
+                    self.paths[command], line = entry
                     self.add_command(click.Command(command, help=line, short_help=line), command)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in self._paths:
+        if cmd_name not in self.paths:
             return super().get_command(ctx, cmd_name)
-        module, _, attribute = self._paths[cmd_name].partition(":")
+        module, _, attribute = self.paths[cmd_name].partition(":")
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
 

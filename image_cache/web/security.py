@@ -72,6 +72,8 @@ def _set_headers(response: Response) -> Response:
     headers = response.headers
     is_image = (response.mimetype or "").startswith("image/")
     headers.setdefault("X-Content-Type-Options", "nosniff")
+    if request.path.startswith("/s/"):  # a link to shared images, also one that no route has
+        headers["Referrer-Policy"], headers["X-Robots-Tag"] = "no-referrer", "noindex, nofollow"
     headers.setdefault("Referrer-Policy", "same-origin")
     policy = headers.setdefault("Content-Security-Policy", IMAGE_POLICY if is_image else PAGE_POLICY)
     if policy != IMAGE_POLICY:

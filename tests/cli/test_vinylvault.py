@@ -17,6 +17,7 @@ import pytest
 
 from image_cache.cli.cache_monitor import ACTIONS, DOOR, RENAMED
 from image_cache.cli.command import VaultCommand
+from image_cache.cli.group import LazyGroup
 from image_cache.cli.main import COMMANDS, main, vinylvault
 from image_cache.cli.output import Output
 from image_cache.wsgi import GROUPS
@@ -143,7 +144,9 @@ def test_every_action_of_cache_monitor_is_a_command_and_its_options_are_in_the_f
 
 def test_every_command_of_flask_is_a_command_of_the_group() -> None:
     known = {command for _, command in commands()}
-    paths = {path for _, group in GROUPS.values() for path, _ in group.values()}
+    entries = [entry for _, group in GROUPS.values() for entry in group.values()]
+    paths = {entry[0] for entry in entries if isinstance(entry, tuple)}
+    paths |= {path for entry in entries if isinstance(entry, LazyGroup) for path in entry.paths.values()}
     for path in paths:
         module, _, name = path.partition(":")
         command = getattr(importlib.import_module(module), name)

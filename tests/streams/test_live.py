@@ -165,7 +165,7 @@ def test_two_workers_agree_on_who_may_see_what_within_a_second(tmp_path: Path) -
         assert changed.status == 200
         assert {Browser(vault).get(path).status for _ in range(20)} == {404}
         assert {owner.get(path).status for _ in range(10)} == {200}
-        gone = owner.ask("DELETE", f"/api/images/{image_id}", None, {})
+        gone = owner.ask("DELETE", f"/api/images/{image_id}?for_good=true", None, {})
         assert gone.json() == {"deleted": True}
         assert {owner.get(path).status for _ in range(20)} == {404}
         assert not list((vault.folder / "cache/streams").rglob("*.webp"))

@@ -95,6 +95,9 @@ def _plain(text: str) -> str:
 
 
 def _scalar(text: str) -> Any:
+    """Return the value of a scalar without quotes. Raises `ValueError` for one that YAML reads only in quotes."""
+    if ": " in text or " #" in text:
+        raise ValueError(f"needs quotes: {text!r}")
     if text in ("true", "false"):
         return text == "true"
     return int(text) if re.fullmatch(r"-?\d+", text) else text

@@ -81,8 +81,8 @@ class PlaysImporter:
         """Delete the file of a preview. Raises `UnknownTask`."""
         self._uploads.delete(_path(self._preview_of(task_id)))
 
-    def undo(self, import_id: int) -> int:
-        """Remove the plays of an import; return how many."""
+    def undo(self, import_id: int) -> int | None:
+        """Remove the plays of an import; return how many, None if there is no such import."""
         return self._rows.undo(import_id)
 
     def _preview(self, task: Task) -> Mapping[str, Any]:

@@ -64,13 +64,16 @@ class PlayImportTable:
             )
         return added
 
-    def undo(self, import_id: int) -> int:
-        """Remove the plays of an import; return how many."""
+    def undo(self, import_id: int) -> int | None:
+        """Remove the plays of an import; return how many, None if there is no such import."""
+        if not 0 < import_id < 2**63:
+            return None
         with self._db.write(is_bulk=True) as conn:
             sql = "SELECT album_id, count(*) FROM plays WHERE import_id = ? GROUP BY album_id"
             counts = [tuple(row) for row in conn.execute(sql, (import_id,))]
             removed = conn.execute("DELETE FROM plays WHERE import_id = ?", (import_id,)).rowcount
-            conn.execute("DELETE FROM play_imports WHERE id = ?", (import_id,))
+            if not conn.execute("DELETE FROM play_imports WHERE id = ?", (import_id,)).rowcount:
+                return None
             conn.executemany(
                 "UPDATE albums SET plays = max(plays - ?2, 0),"
                 " last_played_at = (SELECT max(played_at) FROM plays WHERE album_id = albums.id) WHERE id = ?1",

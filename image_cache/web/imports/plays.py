@@ -88,7 +88,10 @@ def act(task_id: int, action: str) -> AnyResponse:
 @limiter.limit("60 per minute")
 def undo(number: int) -> AnyResponse:
     """Remove the plays of an import."""
-    return redirect(f"{PATH}?undone={services().plays_import.undo(number)}", 303)
+    removed = services().plays_import.undo(number)
+    if removed is None:
+        raise NotFound
+    return redirect(f"{PATH}?undone={removed}", 303)
 
 
 @limiter.limit("30 per minute")

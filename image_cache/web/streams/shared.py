@@ -124,6 +124,7 @@ def keep_private(response: Response) -> Response:
     """Keep the link out of search engines, and out of the Referer of whatever its page leads to."""
     response.headers["X-Robots-Tag"] = "noindex, nofollow"
     response.headers["Referrer-Policy"] = "no-referrer"
+    response.vary.add("Cookie")  # the session knows who gave the password
     return response
 
 
