@@ -203,7 +203,7 @@ def test_the_page_of_a_volume_shows_facts_and_slices_and_a_broken_one_says_why(o
         owner = inside.logged_in("owner")
         page = owner.get(f"/files/{cache.remote(good).digest}").text
         assert "8 x 8 x 8" in page
-        assert page.count("<figure id=\"plane-") == 3
+        assert page.count('<figure id="plane-') == 3
         picture = owner.get(f"/files/{cache.remote(good).digest}/slice/1.webp")
         assert (picture.status_code, picture.mimetype) == (200, "image/webp")
         assert "sandbox" in picture.headers["Content-Security-Policy"]

@@ -104,3 +104,29 @@ def test_a_split_of_what_was_removed_since_says_what_to_do(room: Room) -> None:
         room.batches.undo(batch)
     room.batches.undo(removal.id)
     assert room.batches.undo(batch).outcome.startswith("Two records again")
+
+
+def images(room: Room, album_id: int) -> list[str]:
+    return [
+        row["address"]
+        for row in room.catalog.rows("SELECT address FROM record_images WHERE album_id = ? ORDER BY place", (album_id,))
+    ]
+
+
+def test_further_images_are_of_both_until_a_split_and_come_back_with_a_removed_record(room: Room) -> None:
+    first, second = pair(room)
+    with room.catalog.write() as conn:
+        conn.executemany(
+            "INSERT INTO record_images (album_id, kind, address, place) VALUES (?, 'back', ?, 1)",
+            [(first.id, "own:front"), (second.id, "own:back")],
+        )
+    batch = merge(room)
+    assert images(room, first.id) == ["own:front", "own:back"]
+    room.batches.undo(batch)
+    assert (images(room, first.id), images(room, second.id)) == (["own:front"], ["own:back"])
+
+    removed = room.batches.remove([second.id])
+    assert images(room, second.id) == []
+    assert [row["address"] for row in room.catalog.rows("SELECT address FROM removed_files")] == ["own:back"]  # so it stays
+    room.batches.undo(removed.id)
+    assert images(room, second.id) == ["own:back"]

@@ -277,4 +277,6 @@ def test_nginx_lets_everything_through_that_may_be_large(tmp_path: Path) -> None
         paths = [rule.rule for rule in rules if declared_limits(inside.app.view_functions[rule.endpoint]) is not None]
     assert len(paths) == 9
     for path in paths:
-        assert re.search(pattern, re.sub(r"<int:\w+>", "12", path).replace("<slug>", "evening").replace("<code>", "4T6C-8E4Y-7YEP-KJ4B")), path
+        assert re.search(
+            pattern, re.sub(r"<int:\w+>", "12", path).replace("<slug>", "evening").replace("<code>", "4T6C-8E4Y-7YEP-KJ4B")
+        ), path
