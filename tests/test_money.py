@@ -1,5 +1,6 @@
 """Money: what collectors write is one amount with a currency, or is not taken for one."""
 
+import contextlib
 import re
 import sqlite3
 
@@ -62,6 +63,6 @@ def test_sums_are_exact_and_one_for_each_currency() -> None:
 
 def test_the_database_reads_the_amount() -> None:
     prices = ("9.99 EUR", "100.00 GBP", "20.00", "")
-    with sqlite3.connect(":memory:") as conn:
+    with contextlib.closing(sqlite3.connect(":memory:")) as conn:
         found = [conn.execute("SELECT CAST(? AS REAL)", (one,)).fetchone()[0] for one in prices]
     assert found == [9.99, 100.0, 20.0, 0.0]
