@@ -7,7 +7,7 @@ from pathlib import Path
 from image_cache.errors import OriginDenied
 from image_cache.files.cache import FileCache
 from image_cache.files.listing import Entry, entries
-from image_cache.files.queue import ANEW
+from image_cache.files.queue import FIRST_ATTEMPT
 from image_cache.files.registry import BadLine, Registry, RegistryFile, RegistryFolder
 
 
@@ -87,7 +87,7 @@ class FileGroups:
             wanted.append((remote, file.sha256, file.urls[1:]))
         self._cache.open()
         pinned = {"is_pinned": 1} if is_pinned else {}
-        self._cache.index.add_all(wanted, **ANEW, **pinned)
+        self._cache.index.add_all(wanted, **FIRST_ATTEMPT, **pinned)
         for remote, reason in denied:
             self._cache.index.change(remote.digest, state="failed", reason=reason)
         self._wake()

@@ -14,7 +14,7 @@ from image_cache.filesystem import is_locked
 logger = logging.getLogger(__name__)
 
 # A person's new request resets what it has cost so far.
-ANEW = {"failures": 0, "furthest_bytes": 0, "received_bytes": 0, "cuts": 0}
+FIRST_ATTEMPT = {"failures": 0, "furthest_bytes": 0, "received_bytes": 0, "cuts": 0}
 GRACE_S = 2.0  # between the claim of a fetch by another process and its lock of the part
 
 
@@ -34,13 +34,13 @@ class FileQueue:
         self._cache.opener.check(remote.url)
         self._cache.open()
         self._cache.index.add_pending(remote, sha256=sha256.lower(), ttl_s=ttl_s, is_wanted=True, state="waiting")
-        self._cache.index.change(remote.digest, **ANEW, **({"is_pinned": 1} if is_pinned else {}))
+        self._cache.index.change(remote.digest, **FIRST_ATTEMPT, **({"is_pinned": 1} if is_pinned else {}))
         return remote.digest
 
     def enqueue_again(self, digest: str) -> None:
         """Resume a fetch that was paused, cut or failed, or fetch a stored file again. Raises `UnknownFile`."""
         self._cache.open()
-        if self._cache.index.change(digest, state="waiting", is_wanted=1, reason="", retry_at=0.0, **ANEW):
+        if self._cache.index.change(digest, state="waiting", is_wanted=1, reason="", retry_at=0.0, **FIRST_ATTEMPT):
             return
         stored = self._cache.index.find(digest)
         if stored is None:

@@ -239,11 +239,11 @@ class Board:
 def install(board: Board) -> str:
     """Install from the wheelhouse, with an operator and a stream, and shut down. Returns what the installer said."""
     guest = board.guest
-    guest.send(board.share / "good", "/root/vinylvault")
-    guest.send(board.share / "wheels", "/root/wheels")
+    guest.send(board.share / "good", "/srv/vinylvault")
+    guest.send(board.share / "wheels", "/srv/wheels")
     guest.write("/etc/vinylvault.env", f"VINYL_VAULT_TRUSTED_ORIGINS=http://{HOST}:{ORIGIN_PORT}\nVINYL_VAULT_FIND_COVERS=0\n")
     began = time.monotonic()
-    said = guest.run("VINYLVAULT_HEALTH_S=900 /root/vinylvault/systemd/install.sh --wheelhouse /root/wheels")
+    said = guest.run("VINYLVAULT_HEALTH_S=900 /srv/vinylvault/systemd/install.sh --wheelhouse /srv/wheels")
     board.note(install_s=round(time.monotonic() - began), written_mb=_mb(board.written_bytes()))
     status, printed = board.command("users add owner --role operator", stdin=f"{PASSWORD}\n")
     assert status == 0, printed

@@ -309,7 +309,7 @@ def full(board: Board) -> None:
     status, first, _ = upload(board, photograph(1, 1))
     assert status == 201, first
     board.guest.run(
-        "fallocate -l $(($(df -B1 --output=avail / | tail -1) - 4096)) /root/full; cat /dev/zero >/root/rest 2>/dev/null; sync; true"
+        "fallocate -l $(($(df -B1 --output=avail / | tail -1) - 4096)) /srv/full; cat /dev/zero >/srv/rest 2>/dev/null; sync; true"
     )
     free = board.guest.run("df -B1 --output=avail / | tail -1").strip()
     refused, words, _ = upload(board, photograph(1, 2))
@@ -319,7 +319,7 @@ def full(board: Board) -> None:
     took = board.wait_until(board.responds, 900)
     board.note(started_full=board.state(), after_s=round(took), wall_started_full=board.status_of("/"))
     assert _sha256_of_original(board, first) == hashlib.sha256(photograph(1, 1)).hexdigest()
-    board.guest.run("rm /root/full /root/rest; sync")
+    board.guest.run("rm /srv/full /srv/rest; sync")
     board.wait_until(lambda: upload(board, photograph(1, 3))[0] == 201, 600, every_s=10)
     board.note(after_room="201")
     assert refused == 507, (refused, words)
@@ -330,7 +330,7 @@ def read_only(board: Board) -> None:
     """A card that went read-only, and the service started again on it."""
     status, first, _ = upload(board, photograph(1, 1))
     assert status == 201, first
-    board.guest.run("sync; echo u > /proc/sysrq-trigger; sleep 5; ! touch /root/x")
+    board.guest.run("sync; echo u > /proc/sysrq-trigger; sleep 5; ! touch /srv/x")
     refused, words, _ = upload(board, photograph(1, 2))
     board.note(wall=board.status_of("/"), upload=f"{refused} {words}")
     assert board.status_of("/") == 200
@@ -401,10 +401,10 @@ def backup(board: Board) -> None:
         status, said, _ = upload(board, body)
         assert status == 201, said
         ids[said] = hashlib.sha256(body).hexdigest()
-    status, printed = board.command("backup /root/all.tar")
+    status, printed = board.command("backup /srv/all.tar")
     assert status == 0, printed
     board.guest.run("systemctl stop vinylvault && rm -rf /var/lib/vinylvault/state/* /var/cache/vinylvault/*")
-    status, printed = board.command("restore /root/all.tar")
+    status, printed = board.command("restore /srv/all.tar")
     assert status == 0, printed
     board.wait_until(board.responds, 900)
     kept = sum(_sha256_of_original(board, image_id) == digest for image_id, digest in ids.items())
@@ -436,18 +436,18 @@ def demo(board: Board) -> None:
 def update(board: Board) -> None:
     """An update that is good, and one that is ill and is rolled back."""
     before = board.guest.run("readlink /opt/vinylvault/current").strip()
-    copy = "rm -rf /root/new && cp -a /root/vinylvault /root/new && "
-    board.guest.run(f"{copy} sed -i '1s/$/, newer/' /root/new/README.md")
+    copy = "rm -rf /srv/new && cp -a /srv/vinylvault /srv/new && "
+    board.guest.run(f"{copy} sed -i '1s/$/, newer/' /srv/new/README.md")
     began = time.monotonic()
-    status, printed = board.command("update --from /root/new --wheelhouse /root/wheels")
+    status, printed = board.command("update --from /srv/new --wheelhouse /srv/wheels")
     assert status == 0, printed[-2000:]
     after = board.guest.run("readlink /opt/vinylvault/current").strip()
     assert after != before
     board.wait_until(board.responds, 900)
     board.note(good=f"{before} to {after} in {time.monotonic() - began:.0f} s")
-    board.guest.run(f"{copy} sed -i 's/200 if can_serve(checks) else 503/503/' /root/new/image_cache/web/admin/health.py")
+    board.guest.run(f"{copy} sed -i 's/200 if can_serve(checks) else 503/503/' /srv/new/image_cache/web/admin/health.py")
     began = time.monotonic()
-    status, printed = board.guest.tried("/root/new/systemd/install.sh update --wheelhouse /root/wheels")
+    status, printed = board.guest.tried("/srv/new/systemd/install.sh update --wheelhouse /srv/wheels")
     assert status == 1, printed[-2000:]
     assert "rolled back" in printed, printed[-2000:]
     assert board.guest.run("readlink /opt/vinylvault/current").strip() == after

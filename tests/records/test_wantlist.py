@@ -164,7 +164,7 @@ def test_a_source_adds_and_takes_away_but_not_what_was_decided_here(wants: Wantl
     synced(wants, *others)
     assert [want.source_id for want in wants.table.wanted() if want.source == "discogs"] == ["1", "4"]
     assert synced(wants, is_whole=False) == (0, 0, 0)
-    assert synced(wants) == (0, 0, 2)  # the one that was hidden, and 4; 1 has notes of ours
+    assert synced(wants) == (0, 0, 2)  # the hidden one and 4; 1 stays, because someone wrote notes on it here
     left: list[Want] = wants.table.wanted()
     assert [(want.title, want.is_listed) for want in left] == [("By hand", False), ("T1", False)]
     assert {want.id for want in left} == {typed, ids["1"]}

@@ -123,7 +123,8 @@ class Wantlist:
     def sync(self, rows: Sequence[tuple[ImportRow, str]], source: str, listed: Collection[str], *, is_whole: bool) -> WantsSynced:
         """Write the wantlist of a source, (row, notes) each, in one transaction.
 
-        What was bought or removed here stays so. What is no longer `listed` goes, if the list `is_whole`, unless it has notes of ours.
+        An entry that someone bought or removed here keeps that state. If the list `is_whole`, an entry that it no longer has is deleted,
+        unless someone has written notes on it here.
         """
         now, new = self._clock(), 0
         with self._db.write() as conn:

@@ -23,7 +23,7 @@ from image_cache.web.streams.uploads import OTHER_FIELDS, files_of_form, store_f
 visitor_uploads = declare_access(read=Role.VISITOR, change=Role.VISITOR)(Blueprint("visitor_uploads", __name__))
 protect(visitor_uploads)
 
-# What a visitor is told instead of what would tell about images that the link does not show.
+# A visitor gets these reasons instead of the exact ones, which would reveal images that the link does not show.
 FULL = "This stream takes no more images."
 
 

@@ -98,7 +98,7 @@ function hideDrop(place) {
   document.querySelector("[data-dropping]")?.remove();
 }
 
-/** Accept images that are pasted, unless somebody is writing. @param {(files: File[]) => void} add */
+/** Accept pasted images, unless the cursor is in a text field. @param {(files: File[]) => void} add */
 function acceptPastes(add) {
   addEventListener("paste", (event) => {
     const files = [...(event.clipboardData?.files ?? [])].filter(({ type }) => type.startsWith("image/"));

@@ -1,4 +1,4 @@
-"""Alerts: a turn is told once, over real sockets, to each destination; what is away is tried again; secrets stay where they are."""
+"""Alerts, over real sockets: each destination gets one message per change of health, and another attempt if it is away; secrets stay here."""
 
 import hashlib
 import hmac
