@@ -98,7 +98,7 @@ class ListenBrainzServer(_Server):
         self.token = TOKEN
         self.stored: dict[tuple[int, str], dict[str, Any]] = {}
         self._calls, self._window_s = calls, window_s
-        self._window, self._used = 0.0, 0
+        self._window, self._used = float("-inf"), 0
 
     def listens(self) -> list[tuple[int, str, str]]:
         """Return (listened_at, artist, title) of everything that is stored, in order."""
