@@ -24,7 +24,7 @@ visitor_uploads = declare_access(read=Role.VISITOR, change=Role.VISITOR)(Bluepri
 protect(visitor_uploads)
 
 # A visitor gets these reasons instead of the exact ones, which would reveal images that the link does not show.
-FULL = "This stream takes no more images."
+FULL = "This stream accepts no more images."
 
 
 def visitor_body_limits() -> BodyLimits | None:
