@@ -56,7 +56,7 @@ def add(code: str) -> AnyResponse:
         raise FieldRejected("files", "Choose at least one image.")
     rows = [_sent(opened, file, sender) for file in files]
     if sent := sum(bool(row["ok"]) for row in rows):
-        log_action("uploads", f"sent {counted(sent, 'image')} by a link", opened.stream.title)
+        log_action("uploads", f"sent {counted(sent, 'image')} through a link", opened.stream.title)
     response = visitor_page("streams/shared_add.html", **facts_of(opened, code), rows=rows, sender=sender, **_limits())
     response.status_code = 200 if any(row["ok"] for row in rows) else 400
     return response
