@@ -102,7 +102,7 @@ def test_checkboxes_and_the_band_are_for_those_who_edit(stage: Stage, actor: str
     [
         ({"action": "private"}, "Select 1 to"),
         ({"image": GONE, "action": "burn"}, "Choose what to do"),
-        ({"image": GONE, "action": "move", "to": SLUG}, "in this stream already"),
+        ({"image": GONE, "action": "move", "to": SLUG}, "already in this stream"),
     ],
 )
 def test_a_form_that_makes_no_sense_changes_nothing(stage: Stage, data: dict[str, str], field: str) -> None:
