@@ -4,8 +4,9 @@ Every other statement about the catalogue and the image registry is written so t
 SQLite's words, once, so that a database with other words can replace exactly this text.
 """
 
-# Each value of a list, which is one parameter: its JSON text. For lists that may be too long for an IN list, or empty.
-MEMBERS = "SELECT value FROM json_each(?)"
+# The members of a list, which is one parameter: its JSON text. For lists that may be too long for an IN list, or empty.
+NUMBERS = "SELECT value FROM json_each(?)"
+TEXTS = "SELECT atom FROM json_each(?)"
 # The playing time of a record in seconds; NULL if a track has none.
 PLAYING_TIME_S = (
     "(SELECT CASE WHEN count(*) = count(json_extract(value, '$[2]')) THEN sum(json_extract(value, '$[2]')) END"

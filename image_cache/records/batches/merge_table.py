@@ -6,7 +6,7 @@ from typing import Any
 
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection
-from image_cache.db.dialect import MEMBERS
+from image_cache.db.dialect import NUMBERS
 
 OWN_COLUMNS = ("own_rating", "own_cover")  # an import never writes them, so that no field of an album stands for them
 
@@ -48,9 +48,9 @@ class MergeTable:
         """Move plays and further images back to a record that is there again, and take the other out of crates."""
         images = "SELECT address FROM record_images WHERE album_id = ?"
         conn.execute(f"DELETE FROM record_images WHERE album_id = ? AND address IN ({images})", (from_id, to_id))
-        sql = f"UPDATE plays SET album_id = ? WHERE album_id = ? AND id IN ({MEMBERS})"
+        sql = f"UPDATE plays SET album_id = ? WHERE album_id = ? AND id IN ({NUMBERS})"
         conn.execute(sql, (to_id, from_id, json.dumps(list(plays))))
-        sql = f"DELETE FROM crate_records WHERE album_id = ? AND crate_id IN ({MEMBERS})"
+        sql = f"DELETE FROM crate_records WHERE album_id = ? AND crate_id IN ({NUMBERS})"
         conn.execute(sql, (from_id, json.dumps(list(crates))))
 
     def merges(self, album_id: int) -> list[tuple[int, str]]:

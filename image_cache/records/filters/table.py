@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import parameter_marks
-from image_cache.db.dialect import MEMBERS, lowered
+from image_cache.db.dialect import NUMBERS, lowered
 from image_cache.models import AlbumQuery
 from image_cache.records.filters.sets import FilterRow, UseRow
 from image_cache.records.search.question import storable
@@ -35,7 +35,7 @@ class FilterTable:
 
     def figures(self, ids: Iterable[int]) -> tuple[int | None, int | None, int]:
         """Return the first year, the last year and the plays of some records."""
-        sql = f"SELECT min(year), max(year), coalesce(sum(plays), 0) FROM albums WHERE id IN ({MEMBERS})"
+        sql = f"SELECT min(year), max(year), coalesce(sum(plays), 0) FROM albums WHERE id IN ({NUMBERS})"
         row = self.db.row(sql, (json.dumps(list(ids)),))
         return (row[0], row[1], int(row[2])) if row else (None, None, 0)
 
