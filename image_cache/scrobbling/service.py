@@ -7,18 +7,17 @@ as far as the services let that be known. What a service refuses is set aside wi
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from image_cache.config import Settings
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import DatabaseError
 from image_cache.errors import ConfigError, FieldRejected, OriginError, OriginUnavailable, SourceRefused
+from image_cache.frozen import frozen
 from image_cache.net.backoff import retry_delay_s
 from image_cache.net.lazy_client import LazyHttpClient, make_fetcher
 from image_cache.net.token_file import TokenFile, looks_like_token
 from image_cache.records.library import Library
-from image_cache.scrobbling.lastfm import LastfmClient
 from image_cache.scrobbling.listenbrainz import ListenBrainzClient
 from image_cache.scrobbling.outcome import BatchRefused, Outcome, ScrobbleClient, is_unsent
 from image_cache.scrobbling.table import Scrobble, Scrobbler, ScrobbleTable
@@ -38,7 +37,7 @@ NO_KEY = "This server no longer has an API key for Last.fm. Ask your operator."
 UNKNOWN = "No answer came when this was sent, and Last.fm does not say whether it has it."
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ScrobbleConnection:
     """One service on the page of an account. `scrobbler` is None while it is off."""
 
@@ -74,6 +73,8 @@ class Scrobbling:
         self.lastfm_key = settings.LASTFM_API_KEY
         secret = _secret(settings) if self.lastfm_key else ""
         if secret:
+            from image_cache.scrobbling.lastfm import LastfmClient  # most vaults have no key
+
             self._clients[LASTFM] = LastfmClient(self._fetcher, settings.LASTFM_API_URL, self.lastfm_key, secret)
         tasks.register(SCROBBLE, self._run)
 

@@ -1,12 +1,12 @@
 """Table module of crates in `catalog.db`: lists of records with a name, in an order that people choose."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection, Row
 from image_cache.db.dialect import lowered
 from image_cache.errors import FieldRejected, UnknownCrate
+from image_cache.frozen import frozen
 
 MAX_NAME_CHARS = 60
 MAX_NOTE_CHARS = 500
@@ -15,7 +15,7 @@ MAX_RECORDS = 10_000
 AT_A_TIME = 500
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Crate:
     """A crate. Visitors see one that `is_public`; its `note` is for members."""
 
