@@ -67,7 +67,8 @@ class AlbumTable:
     def order(self, sort: str, *, is_reversed: bool = False) -> Iterator[tuple[int, str | int | None]]:
         """Yield every album id in order, each with its group token."""
         by, back, token = SORTS[sort]
-        rows = self.db.stream(f"SELECT id, {token} FROM albums ORDER BY {back if is_reversed else by}")
+        # With a name of its own: PostgreSQL would call a CASE by its ELSE, such as `plays`, and order by that.
+        rows = self.db.stream(f"SELECT id, {token} AS token FROM albums ORDER BY {back if is_reversed else by}")
         return LATER[sort](rows, is_reversed) if sort in LATER else rows
 
     def albums(self, ids: Sequence[int], *, tracks: bool = True) -> list[Album]:
