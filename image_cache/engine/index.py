@@ -78,6 +78,8 @@ class Index:
 
     def variants_of(self, digests: Sequence[str]) -> dict[str, set[str]]:
         """Return the stored variants of each digest that has any. For at most a few hundred digests."""
+        if not digests:
+            return {}
         rows = self.database.rows(
             f"SELECT digest, variant FROM entries WHERE digest IN ({parameter_marks(len(digests))})",
             [bytes.fromhex(d) for d in digests],

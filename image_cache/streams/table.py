@@ -15,6 +15,8 @@ _STREAM = (
 )
 _IMAGE = "SELECT stream_images.*, streams.slug AS slug FROM stream_images JOIN streams ON streams.id = stream_images.stream_id"
 IDS_PER_STATEMENT = 500
+# An original that is deleted with its image: the next sweep removes it.
+STRAY = "INSERT INTO stray_originals VALUES (?, ?, 0) ON CONFLICT (file_path) DO NOTHING"
 
 
 class StreamTable:
@@ -71,7 +73,7 @@ class StreamTable:
                 " UNION ALL SELECT id, file_path FROM trashed_images WHERE stream_id = ?",
                 (stream_id, stream_id),
             ).fetchall()
-            conn.executemany("INSERT OR IGNORE INTO stray_originals VALUES (?, ?, 0)", ((r["file_path"], r["id"]) for r in rows))
+            conn.executemany(STRAY, ((r["file_path"], r["id"]) for r in rows))
             # Row by row, so that the triggers of the search see each of them.
             conn.execute("DELETE FROM stream_images WHERE stream_id = ?", (stream_id,))
             conn.execute("DELETE FROM trashed_images WHERE stream_id = ?", (stream_id,))
@@ -112,8 +114,10 @@ class StreamTable:
 
     def cover(self, stream: Stream, kinds: Sequence[ImageVisibility]) -> StreamImage | None:
         """Return the image that stands for a stream: its cover, else the first; of these visibilities, and never a sensitive one."""
+        if not kinds:
+            return None
         row = self.db.row(
-            f"{_IMAGE} WHERE stream_id = ? AND stream_images.visibility IN ({parameter_marks(len(kinds))}) AND NOT is_sensitive"
+            f"{_IMAGE} WHERE stream_id = ? AND stream_images.visibility IN ({parameter_marks(len(kinds))}) AND is_sensitive = 0"
             " ORDER BY stream_images.id != ?, position, number LIMIT 1",
             (stream.id, *(kind.value for kind in kinds), stream.cover_id),
         )
@@ -227,14 +231,18 @@ class StreamTable:
         with self.db.write() as conn:
             row = conn.execute("DELETE FROM stream_images WHERE id = ? RETURNING file_path", (image_id,)).fetchone()
             if row is not None:
-                conn.execute("INSERT OR IGNORE INTO stray_originals VALUES (?, ?, 0)", (row["file_path"], image_id))
+                conn.execute(STRAY, (row["file_path"], image_id))
             return row is not None
 
     # Originals without an image
 
     def record_orphan(self, file_path: str, image_id: str, now: float) -> None:
         with self.db.write() as conn:
-            conn.execute("INSERT OR REPLACE INTO stray_originals VALUES (?, ?, ?)", (file_path, image_id, now))
+            conn.execute(
+                "INSERT INTO stray_originals (file_path, image_id, since) VALUES (?, ?, ?)"
+                " ON CONFLICT (file_path) DO UPDATE SET image_id = excluded.image_id, since = excluded.since",
+                (file_path, image_id, now),
+            )
 
     def orphans(self, before: float) -> list[tuple[str, str]]:
         """Return (file path, image id) of the orphans recorded before a time, and of those from the future: a clock was set back."""
@@ -260,7 +268,8 @@ class StreamTable:
                 ).fetchone()
                 if row is not None:
                     conn.execute(
-                        "INSERT INTO image_views VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET views = views + excluded.views",
+                        "INSERT INTO image_views VALUES (?, ?, ?) ON CONFLICT (image_number, day) DO UPDATE"
+                        " SET views = image_views.views + excluded.views",
                         (row["number"], day, count),
                     )
 

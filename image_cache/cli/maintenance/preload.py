@@ -16,6 +16,7 @@ from image_cache.covers.build import CoverServices
 from image_cache.db.database import DatabaseError
 from image_cache.engine.maintenance import rebuild_from_files
 from image_cache.engine.pool import Pool
+from image_cache.engine.queue_flow import queue_flow
 from image_cache.errors import QueueFull
 from image_cache.records.table import AlbumTable
 from image_cache.units import counted
@@ -63,7 +64,7 @@ def _watch(context: CommandContext, covers: ImageCache, digests: list[str]) -> t
         _enqueue(covers, digests)
         done, total, failed = _progress(covers, digests)
         context.out.bar(done + failed, total, f"{done:,} of {total:,}" + (f", {failed} failed" if failed else ""))
-        is_moving = covers.jobs.running() > 0 or covers.jobs.runnable()[0] > 0
+        is_moving = queue_flow(covers.jobs).is_moving
         if done + failed >= total or not is_moving:
             context.out.end_bar(is_done=done + failed >= total)
             return done, total, failed
