@@ -161,7 +161,7 @@ class FolderMissing(StorageError):
     hint = "Create the folder or connect its disk, then try again."
 
     def __init__(self, folder: str) -> None:
-        super().__init__(folder, "there is no such folder")
+        super().__init__(folder, "this folder does not exist")
 
 
 class ChecksumMismatch(CacheError):

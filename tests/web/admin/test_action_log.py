@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from image_cache.import_models import ImportRow
 from image_cache.maintenance.actions.log import shortened
 from image_cache.maintenance.actions.table import ActionFilter, LoggedAction
 from tests.support.clock import FakeClock
@@ -57,6 +58,28 @@ def test_who_did_what_is_written_by_the_views(inside: Inside) -> None:
         ("limits", "cleared the cover cache", ""),
     ]
     assert {(one.who, one.address, one.at) for one in found} == {(NAME, LAN, NOW)}
+
+
+def test_changes_to_many_records_are_in_it(inside: Inside) -> None:
+    inside.services.library.import_rows([ImportRow(line, f"Title {line}", "Staithe") for line in range(2, 6)])
+    client = inside.logged_in("operator")
+    token = form_token(client, "/admin/cache")
+
+    def post(path: str, **fields: object) -> str:
+        answer = client.post(path, data={**fields, "csrf_token": token})
+        assert answer.status_code == 303, path
+        return str(answer.location)
+
+    post(post("/selection", ids="1,2,3", deed="edit"), shelf="B2")
+    gone = post(post("/selection", ids="1,2", deed="remove"))
+    post(f"{gone}/undo")
+    post("/import/demo")
+    assert [(one.kind, one.what) for one in reversed(lines(inside))][1:] == [
+        ("records", "edited 3 records"),
+        ("records", "removed 2 records"),
+        ("records", "undid a removal of records"),
+        ("records", "added the demo collection"),
+    ]
 
 
 def test_no_title_of_an_image_no_link_and_no_password_is_in_it(inside: Inside) -> None:

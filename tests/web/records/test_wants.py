@@ -118,6 +118,13 @@ def test_the_answer_is_one_sentence(inside: Inside, text: str, says: str) -> Non
     assert ("VG+ · shelf Kallax 3" in page) == (says.startswith("You have it") or "under this name" in says)
 
 
+def test_what_is_on_the_wantlist_is_not_offered_for_it_again(inside: Inside) -> None:
+    inside.services.library.wants.type({"artist": "Ada Quill", "title": "Ebb"})
+    member = inside.logged_in("member")
+    assert ">Want it</a>" not in member.get("/have?q=Ebb").text
+    assert ">Want it</a>" in member.get("/have?q=zzzz").text
+
+
 def test_copies_and_other_pressings_stand_below(inside: Inside) -> None:
     other = ImportRow(2, "Low Water", "The Soft Tide", source="discogs", source_id="502", catno="ST 1-2", year=1980)
     inside.services.library.import_rows([ROW, other])
