@@ -1,11 +1,10 @@
 """What an import reads and reports: its rows, what they lost, and the result. Plain data, no I/O."""
 
-from dataclasses import dataclass
-
+from image_cache.frozen import frozen
 from image_cache.models import Track
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ImportRow:
     """One valid row of an import. None means that the file has no value, so the catalogue keeps its own.
 
@@ -45,7 +44,7 @@ class ImportRow:
     losses: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RowLoss:
     """What an imported row lost: cells that were cut, guessed or left out."""
 
@@ -61,7 +60,7 @@ class RowLoss:
         return f"{known}: " if known else ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ImportReport:
     """Result of an import, in rows. `rejected` pairs a row number with its reason. Of these and of `losses` the first thousand."""
 

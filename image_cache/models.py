@@ -2,11 +2,13 @@
 
 import datetime
 import enum
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from image_cache.frozen import frozen
 
-@dataclass(frozen=True, slots=True)
+
+@frozen
 class Track:
     """One line of a tracklist. `position` as printed on the sleeve (A1, B2, 3), `duration_s` None when unknown."""
 
@@ -15,7 +17,7 @@ class Track:
     duration_s: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Album:
     """One record of the collection: a row of `catalog.db`.
 
@@ -84,7 +86,7 @@ class Album:
         return self.cover_url is not None and self.cover_url == self.refused_cover and self.own_cover != self.cover_url
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AlbumQuery:
     """Search, order and filters of a page of the wall. `sort` is one of `SORTS`, colour, and with a text match: what fits best first.
 
@@ -103,7 +105,7 @@ class AlbumQuery:
     is_reversed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Group:
     """Consecutive records under one divider: a letter, a decade or a month. `page` is the page of the wall where it begins."""
 
@@ -113,7 +115,7 @@ class Group:
     page: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AlbumPage:
     """One page of the wall. `groups` are those of the whole result; `heads` maps a record id of this page to the group that it opens.
     Of a search: `correction` is what was looked for instead; `has_more`: it ended early; `is_incomplete`: its index is being built."""
@@ -130,7 +132,7 @@ class AlbumPage:
     is_incomplete: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Cover:
     """The state of a record's cover when a page is rendered.
 
@@ -149,7 +151,7 @@ class Cover:
     edge_px: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NewAccount:
     """An account that is about to be made; its name and password are checked."""
 
@@ -158,7 +160,7 @@ class NewAccount:
     password_hash: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Account:
     """An account. `role` is one of four, each with the rights of those after it.
 
@@ -171,7 +173,7 @@ class Account:
     role: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TaskState:
     """State of a task, such as an import. `state` is waiting, running, done, failed or cancelled.
 
@@ -205,7 +207,7 @@ class ImageVisibility(enum.Enum):
     SUBSCRIBERS = "subscribers"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Stream:
     """A stream of images. `slug` is its name in URLs and on disk, and never changes.
 
@@ -227,7 +229,7 @@ class Stream:
     shows_taken: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StreamImage:
     """One uploaded image. The names of the fields are documented for scripts.
 
@@ -258,7 +260,7 @@ class StreamImage:
     taken_at: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SharedImages:
     """What a link shows: what subscribers of a stream see, or of its images only `image_ids`, the private ones of them in `private_ids`."""
 
@@ -267,7 +269,7 @@ class SharedImages:
     private_ids: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Viewer:
     """The viewer of a page, from the catalogue only: the account of the session, and the streams it owns, co-owns or follows.
 

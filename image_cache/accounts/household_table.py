@@ -1,13 +1,12 @@
 """Table module of the household in `catalog.db`: roles, sessions as people see them, and links that make or reset an account."""
 
-from dataclasses import dataclass
-
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection, Row
+from image_cache.frozen import frozen
 from image_cache.models import Account, NewAccount
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HouseholdAccount:
     """An account with its open sessions. `seen_at` (Unix seconds) is None if it has none."""
 
@@ -16,7 +15,7 @@ class HouseholdAccount:
     seen_at: float | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OpenSession:
     """A session that is open. `number` names it to its owner; `device` is "" if the browser did not say."""
 
@@ -26,7 +25,7 @@ class OpenSession:
     seen_at: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AccountLink:
     """A link that works once: it makes an account of `role`, or gives `account` a new password. Times in Unix seconds."""
 

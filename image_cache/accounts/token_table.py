@@ -1,14 +1,14 @@
 """Table module of API tokens in `catalog.db`. SQL only; the rules are in `tokens`."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Row
+from image_cache.frozen import frozen
 from image_cache.models import Account
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ApiToken:
     """A token with which scripts act for an account, within its scopes. Times in Unix seconds; `expires_at` None: never.
 

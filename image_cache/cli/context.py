@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from image_cache.cli.output import LAMPS, Output
 from image_cache.config import Settings
 from image_cache.errors import CacheError, ConfigError
+from image_cache.frozen import frozen
 from image_cache.maintenance.health.check import Check, verdict
 from image_cache.maintenance.health.examine import examine
 from image_cache.maintenance.readonly_vault import ReadonlyVault, open_readonly
@@ -29,7 +30,7 @@ LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 
 EXITS = {"healthy": 0, "degraded": 1, "unhealthy": 2}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RunningService:
     """The address that the service of these settings listens on. Asking it never raises."""
 

@@ -4,10 +4,11 @@ import importlib
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
+
+from image_cache.frozen import frozen
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 FAILED_EXIT, INTERRUPTED_EXIT = 2, 130
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Console:
     """Where a program that runs alone writes (None: standard output), and what time it is."""
 
@@ -26,7 +27,7 @@ class Console:
     clock: Callable[[], float] = time.time
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Application:
     """An application that runs commands on the services that it has open."""
 

@@ -4,7 +4,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from image_cache.config import Settings, load_settings
@@ -30,6 +30,7 @@ from image_cache.engine.stats.miss_ratio import ReuseSampler
 from image_cache.engine.stats.nginx_log import HITS, HitLog
 from image_cache.errors import StorageError
 from image_cache.filesystem import make_folder
+from image_cache.frozen import frozen
 from image_cache.imaging.decoder import Decoder
 from image_cache.imaging.variants import cover_variants
 from image_cache.net.backoff import retry_delay_s
@@ -40,7 +41,7 @@ from image_cache.units import MEGABYTE
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CoverServices:
     """The cover cache, and the parts of it that have to be closed or run."""
 

@@ -7,9 +7,9 @@ documentation and from URLs in public use; a URL that no rule matches falls back
 import base64
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from image_cache.frozen import frozen
 from image_cache.net.url import LOCAL_SCHEMES
 
 MAX_DUMMY_PX = 40  # no cover is as small as this; a blank is 1, an icon 16 or 32
@@ -22,7 +22,7 @@ _DUMMY = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Identity:
     """`name` is the canonical identity, `url` the URL to fetch. `edge_px` is the edge that the URL promises, 0 if unknown.
 
@@ -35,7 +35,7 @@ class Identity:
     is_settled: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Rule:
     """Hosts (a name, or `.name` with all subdomains) and how to read their paths; `read` returns None if the shape does not match."""
 

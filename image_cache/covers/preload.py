@@ -1,14 +1,14 @@
 """Preload of covers that a client names by URL or digest: accepted, refused one by one, enqueued."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from image_cache.covers.service import ImageCache
 from image_cache.engine.jobs import WARM
 from image_cache.engine.key import DIGEST
+from image_cache.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Preload:
     """What became of each name: `digests` of the accepted ones, reasons of the `refused` ones. `job` names the batch, if there is one."""
 

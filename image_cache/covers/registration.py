@@ -3,7 +3,6 @@
 import contextlib
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from image_cache.covers.digests import NAMESPACE
 from image_cache.covers.identity import Identity, identify
@@ -11,6 +10,7 @@ from image_cache.covers.store import AT_A_TIME, CoverContext, chunks
 from image_cache.db.database import DatabaseError
 from image_cache.engine.registry import ImageRecord
 from image_cache.errors import OriginDenied
+from image_cache.frozen import frozen
 from image_cache.net.url import host_queue, parse_url
 
 logger = logging.getLogger(__name__)
@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 ROWS_A_WRITE = 8000  # of a whole collection: their digests are spread over all pages
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ResolvedUrls:
     """What URLs mean: the digest of each, and for each digest the identity with the best URL."""
 

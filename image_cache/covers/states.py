@@ -1,10 +1,10 @@
 """State of a cover: ready, in work, given up; fresh or stale; and what a load still has to render. No I/O."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from image_cache.engine.jobs import LoadRequest
 from image_cache.engine.registry import ImageRecord
+from image_cache.frozen import frozen
 from image_cache.imaging.variants import Variant
 from image_cache.models import Cover
 
@@ -17,7 +17,7 @@ LONGEST_REST_S, LONGEST_FINAL_REST_S = 2 * 3600.0, 60 * 86400.0
 _BASE = frozenset(BASE_VARIANTS)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class KnownImages:
     """What is known about some images, by digest: their rows, which variants are stored, and whether a job runs now."""
 

@@ -1,13 +1,14 @@
 """Statistics of the cover cache, as documented, and the progress of fetching."""
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 from image_cache.covers.digests import NAMESPACE
 from image_cache.engine.cache import Cache
 from image_cache.engine.jobs import JobQueue
 from image_cache.engine.queue_flow import queue_flow
 from image_cache.engine.registry import ImageRegistry
+from image_cache.frozen import frozen
 from image_cache.units import MEGABYTE
 
 WINDOW_S = 60.0  # how far back the rate is measured
@@ -15,7 +16,7 @@ SAMPLES = 200
 THUMBNAILS = ("thumbnails", "thumbnails-2x")  # a cover has one of them; which, says what looked at it
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CacheStats:
     """A snapshot. `hit_rate` is a percentage, `hit_ratio` a fraction; both None before the first request.
 
@@ -97,7 +98,7 @@ def collect_stats(cache: Cache, jobs: JobQueue, ttl_hours: float) -> CacheStats:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Progress:
     """Progress of fetching covers. `done` includes `failed`; `eta_s` is None while the speed is unknown. It never grows.
 

@@ -1,7 +1,6 @@
 """What the parts of the cover cache share: where covers are stored, what is known about them, and the limits in force."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from itertools import islice
 from typing import TypeVar
 
@@ -11,6 +10,7 @@ from image_cache.engine.cache import Cache
 from image_cache.engine.jobs import JobQueue
 from image_cache.engine.key import Key
 from image_cache.engine.registry import ImageRecord, ImageRegistry
+from image_cache.frozen import frozen
 from image_cache.imaging.variants import Variant
 
 AT_A_TIME = 400  # digests per SQL statement
@@ -18,7 +18,7 @@ AT_A_TIME = 400  # digests per SQL statement
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CacheLimits:
     """The limits in force. `paused_at` is when an operator paused fetching, None while it continues."""
 
@@ -28,7 +28,7 @@ class CacheLimits:
     paused_at: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CoverContext:
     """One cover cache. `variants` are by name; `limits` returns those of now; `clock` is the wall clock."""
 

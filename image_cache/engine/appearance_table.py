@@ -1,14 +1,14 @@
 """Table of appearances: the palette and shape hash of each thumbnail, in the disposable index. Knows no colours, only bytes."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from image_cache.db.database import Connection, Database, parameter_marks
+from image_cache.frozen import frozen
 
 COUNT = "INSERT INTO meta VALUES ('looked', 1) ON CONFLICT (name) DO UPDATE SET value = value + 1"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Appearance:
     """One row. `hash` is None if it cannot be compared, `colours` if it could not be analysed."""
 

@@ -2,19 +2,19 @@
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from image_cache.db.database import Connection, Database, DatabaseError, parameter_marks
 from image_cache.engine.key import Key
 from image_cache.engine.schema import MIGRATIONS
+from image_cache.frozen import frozen
 
 PAGE_BYTES = 1024  # a cover changes a dozen pages, because digests are spread: 4 KB ones were 70 KB a cover, more than its files
 COUNTED_EACH_TIME, COUNT_AGE_S = 50_000, 60.0  # entries that are quickly counted; how old the counts of more may be
 RECENCY_GRAIN_S = 3600  # a use is written only if the recorded one is older: an hour decides no eviction
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class IndexEntry:
     """One entry. `sha256` is None if it was rebuilt from a file whose contents were never verified."""
 
@@ -22,13 +22,13 @@ class IndexEntry:
     sha256: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Totals:
     entries: int
     bytes: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class VariantTotals:
     """How much is stored of one variant, and when the last entry was stored."""
 

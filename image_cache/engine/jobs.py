@@ -3,12 +3,12 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from image_cache.db.database import Connection, Database, parameter_marks
 from image_cache.engine.holder import holder_name, is_holder_alive
 from image_cache.errors import LeaseLost, QueueFull
+from image_cache.frozen import frozen
 
 VISIBLE, PAGE, WARM = 0, 1, 2  # priorities: on a screen now; on a page that was rendered; anything else
 LEASE_S = 90.0  # longer than a fetch and decode may take; the lease of a dead holder ends at once
@@ -24,7 +24,7 @@ DEPTH = "SELECT entries FROM totals WHERE namespace = 'jobs'"
 PAUSED = "SELECT lane, paused_until, reason FROM lanes WHERE paused_until > ? AND paused_until <= ?"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Job:
     """A claimed job. `variants` are those beyond the base variants; `leased_until` tells this claim from any later one."""
 
@@ -36,7 +36,7 @@ class Job:
     leased_until: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Batch:
     """A preload and its progress."""
 
@@ -47,7 +47,7 @@ class Batch:
     started_at: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class QueuedJob:
     """A job in the queue. `ahead` counts the jobs that are claimed before it."""
 
@@ -56,7 +56,7 @@ class QueuedJob:
     ahead: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LoadRequest:
     """A load to enqueue: the image's digest, its host queue, and variants beyond the base variants."""
 

@@ -3,13 +3,13 @@
 import logging
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from image_cache.engine.cache import UNKNOWN, Cache
 from image_cache.engine.index import file_is_plausible
 from image_cache.engine.key import Key
 from image_cache.filesystem import TEMP_PREFIX
+from image_cache.frozen import frozen
 
 logger = logging.getLogger(__name__)
 
@@ -19,7 +19,7 @@ ORPHAN_GRACE_S = 60.0  # a file has no row until its put ends, which takes much 
 SHARDS = tuple(f"{number:02x}" for number in range(256))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SweepReport:
     """What a sweep removed: files without rows, leftover temporary files, rows without a file of their size."""
 

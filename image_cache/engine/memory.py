@@ -4,10 +4,10 @@ import math
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from image_cache.engine.key import Key
 from image_cache.engine.stats.miss_ratio import ReuseSampler
+from image_cache.frozen import frozen
 
 HIGH_WATER = 0.9  # eviction starts when a put would exceed this share of the budget
 EVICT_SHARE = 0.2  # it removes at least this share of the entries, so that a full tier does not evict on every put
@@ -15,7 +15,7 @@ LOW_WATER = 0.72  # and continues until at most this share of the budget is used
 MAX_TOUCHED = 65536  # for a process that never flushes, such as a long script
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MemoryStats:
     entries: int
     used_bytes: int

@@ -5,7 +5,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+
+from image_cache.frozen import frozen
 
 logger = logging.getLogger(__name__)
 
@@ -14,7 +15,7 @@ ERROR_PAUSE_S = 1.0  # after an unexpected error, so that a broken loop does not
 RECENT_S, MAX_RECENT = 3600.0, 1000  # for how long, and how many of its errors a pool remembers
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PeriodicJob:
     """Something that runs every `every_s` seconds, the first time after `first_s`."""
 

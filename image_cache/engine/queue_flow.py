@@ -1,11 +1,10 @@
 """Flow of the job queue: how many jobs run, could run, or wait for a moment that is known."""
 
-from dataclasses import dataclass
-
 from image_cache.engine.jobs import MAX_ASKED_PAUSE_S, JobQueue
+from image_cache.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class QueueFlow:
     """Jobs by what they do. `waiting` are those of a paused host and those whose retry is due later; the first can run at `until`."""
 

@@ -1,12 +1,12 @@
 """Image registry: the images that may be loaded, their URLs, and facts about them. Part of the disposable index."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from image_cache.db.database import Connection, Database, Row, parameter_marks
+from image_cache.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ImageRecord:
     """A registered image. `url` is where it is fetched from at present, `identity` is permanent. Facts are None before the first render."""
 

@@ -1,17 +1,17 @@
 """Table module of the attempts to fetch a file: from which mirror, from which byte on, with which result."""
 
 import logging
-from dataclasses import dataclass
 
 from image_cache.db.database import DatabaseError
 from image_cache.files.index import FileIndex
+from image_cache.frozen import frozen
 
 logger = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 20  # that are listed for each file
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Attempt:
     """One attempt. `source`: its URL without the query. `result`: empty for a success. `ended_at` None: it runs, or its process died."""
 
@@ -24,7 +24,7 @@ class Attempt:
     result: str
 
 
-_ATTEMPT = ", ".join(Attempt.__slots__)
+_ATTEMPT = ", ".join(Attempt.__match_args__)
 
 
 class AttemptTable:

@@ -7,11 +7,11 @@ import re
 import struct
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from image_cache.errors import ConfigError
 from image_cache.filesystem import lock_file
+from image_cache.frozen import frozen
 from image_cache.units import size
 
 logger = logging.getLogger(__name__)
@@ -20,7 +20,7 @@ MAX_AHEAD_S = 60.0  # what a file of an earlier boot says is no debt
 _HOURS = re.compile(r"([0-9]{1,2}):([0-9]{2})\s*[-\u2013]\s*([0-9]{1,2}):([0-9]{2})")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SpeedLimit:
     """At most `bytes_per_s` in total; between two times of the day (minutes since midnight, local time) as fast as it goes."""
 

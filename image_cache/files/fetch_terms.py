@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from image_cache.errors import ChecksumMismatch
+from image_cache.frozen import frozen
 
 if TYPE_CHECKING:
     from image_cache.net.client import HttpResponse
@@ -33,7 +33,7 @@ class FetchControl(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FetchOutcome:
     """The result of a fetch. `is_unchanged`: the origin answered 304 to the conditions."""
 

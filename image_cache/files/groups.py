@@ -1,7 +1,6 @@
 """Registries as groups: how far their files are, and what can be done with all of them at once."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 from image_cache.errors import OriginDenied
@@ -9,9 +8,10 @@ from image_cache.files.cache import FileCache
 from image_cache.files.listing import Entry, entries
 from image_cache.files.queue import FIRST_ATTEMPT
 from image_cache.files.registry import BadLine, Registry, RegistryFile, RegistryFolder
+from image_cache.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GroupFile:
     """One file of a registry; `entry` None: neither stored nor to be fetched. `state`: done, failed, paused, working, waiting or absent."""
 
@@ -21,7 +21,7 @@ class GroupFile:
     state: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FileGroup:
     """A registry with its files. `bytes_per_s` and `eta_s` are None while they are unknown; `eta_s` is an estimate."""
 

@@ -3,15 +3,15 @@
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from image_cache.db.database import Connection, Database, Row
 from image_cache.files.paths import Remote
 from image_cache.files.schema import MIGRATIONS
+from image_cache.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StoredFile:
     """A file in the store. `ttl_s` None: the default. `epoch`: in which its bytes were last compared with `sha256`."""
 
@@ -39,7 +39,7 @@ class StoredFile:
         return Remote(self.url, self.digest, self.name)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PendingFile:
     """A fetch that is queued, under way, paused or failed. `state`: waiting, working, paused or failed."""
 
@@ -68,8 +68,8 @@ class PendingFile:
         return Remote(self.url, self.digest, self.name)
 
 
-_STORED = ", ".join(StoredFile.__slots__)
-_PENDING = ", ".join(PendingFile.__slots__)
+_STORED = ", ".join(StoredFile.__match_args__)
+_PENDING = ", ".join(PendingFile.__match_args__)
 
 
 class FileIndex:
@@ -123,7 +123,7 @@ class FileIndex:
 
     def insert(self, stored: StoredFile, *, ends_fetch: bool = False) -> None:
         """Write the row of a file, in place of its earlier version; with `ends_fetch` its fetch is done in the same transaction."""
-        values = [getattr(stored, name) for name in StoredFile.__slots__]
+        values = [getattr(stored, name) for name in StoredFile.__match_args__]
         with self.db.write() as conn:
             conn.execute(f"INSERT OR REPLACE INTO files ({_STORED}) VALUES ({', '.join('?' * len(values))})", values)
             if ends_fetch:

@@ -1,17 +1,17 @@
 """Overview of a file cache: its files and fetches in one list for page, API and command, and its figures."""
 
 import time
-from dataclasses import dataclass
 from typing import Any
 
 from image_cache.files.cache import FileCache
 from image_cache.files.index import PendingFile, StoredFile
 from image_cache.files.paths import part_path
 from image_cache.filesystem import is_locked
+from image_cache.frozen import frozen
 from image_cache.units import MEGABYTE
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Fetching:
     """The progress of a fetch. `state`: waiting, working, paused, cut (its process is gone) or failed.
 
@@ -28,7 +28,7 @@ class Fetching:
     place: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Entry:
     """One file. `state` of a stored one: fresh, stale or corrupt, "" without one. `expires_at` is 0 without a stored file."""
 

@@ -5,7 +5,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from image_cache.errors import (
@@ -25,6 +25,7 @@ from image_cache.files.index import FileIndex, StoredFile
 from image_cache.files.partial import FetchEffort, PartialFile
 from image_cache.files.paths import Remote, file_path, part_path
 from image_cache.files.store import FileStore
+from image_cache.frozen import frozen
 from image_cache.net.backoff import retry_delay_s
 
 logger = logging.getLogger(__name__)
@@ -36,7 +37,7 @@ CHECK_EVERY_S = 0.5  # how often a fetch looks at its row
 NOTED = ("url", "name", "sha256", "size_bytes", "etag", "last_modified", "stored_at", "checked_at", "ttl_s", "is_pinned")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FileRequest:
     """The file a caller requests, its TTL (None: as before) and its content (SHA-256, empty: any).
 

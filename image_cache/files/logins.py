@@ -15,6 +15,7 @@ from pathlib import Path
 
 from image_cache.errors import CacheError, OriginDenied, StorageError, UnknownFile
 from image_cache.filesystem import lock_folder, make_folder, replacing
+from image_cache.frozen import frozen
 from image_cache.net.url import parse_url
 
 MAX_FILE_BYTES = 1_000_000
@@ -27,7 +28,7 @@ class BadLogin(CacheError):
     """A login cannot be used as it was given. The message has no part of the secret."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Login:
     """The login of one origin, as it may be shown: everything but the secret. `user` empty: a token."""
 

@@ -1,12 +1,12 @@
 """Names of a file: its canonical URL and digest, a display name, and the paths of its file, part and note."""
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from image_cache.engine.key import digest_of
 from image_cache.errors import OriginDenied
+from image_cache.frozen import frozen
 from image_cache.net.url import parse_url
 
 DIGEST = re.compile(r"[0-9a-f]{32}")
@@ -18,7 +18,7 @@ _SUFFIX = re.compile(r"(?:\.[a-z0-9]{1,8}){1,2}$")
 _FILE = re.compile(r"([0-9a-f]{32})-([0-9a-f]{64})(?:\.[a-z0-9]{1,8}){0,2}")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Remote:
     """A file at an origin, by its canonical URL."""
 

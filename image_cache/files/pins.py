@@ -1,18 +1,18 @@
 """What a person says about stored files: pin, unpin, remove those that were not used for long; and how much each origin takes."""
 
 import logging
-from dataclasses import dataclass
 
 from image_cache.errors import UnknownFile
 from image_cache.files.index import StoredFile
 from image_cache.files.partial import read_note, write_note
 from image_cache.files.paths import note_path
 from image_cache.files.store import FileStore
+from image_cache.frozen import frozen
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OriginUsage:
     """What the files of one origin take."""
 

@@ -11,6 +11,7 @@ from image_cache.errors import CacheError, OriginDenied, StorageError, UnknownFi
 from image_cache.files.checksums import is_sha256
 from image_cache.files.paths import Remote, name_of, parse_remote
 from image_cache.filesystem import make_folder, replacing
+from image_cache.frozen import frozen
 
 MAX_TEXT_BYTES = 4_000_000
 MAX_LINES = 20_000
@@ -26,7 +27,7 @@ class BadRegistry(CacheError):
     """A registry cannot be read, or has a name that no file can have."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RegistryFile:
     """One file of a registry. `sha256` empty: any content. `urls`: the first one is the file's own, the others are mirrors."""
 
@@ -38,7 +39,7 @@ class RegistryFile:
         return parse_remote(self.urls[0], base_url)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BadLine:
     """A line that names no file: its number from 1, its text, and why."""
 

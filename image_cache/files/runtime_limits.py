@@ -4,13 +4,13 @@ import math
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from image_cache.config import Settings
 from image_cache.db.catalog import CatalogDatabase, SettingsTable
 from image_cache.db.database import DatabaseError
 from image_cache.errors import ConfigError
 from image_cache.files.bandwidth import SpeedLimit, clock_text, parse_hours
+from image_cache.frozen import frozen
 from image_cache.units import MEGABYTE, decimal_number
 
 REREAD_S = 1.0  # how late another process notices a change
@@ -21,7 +21,7 @@ SPEED, FULL_HOURS = "files.speed_mb_s", "files.full_hours"
 RANGES = {BUDGET: (1.0, 67_108_864.0), TTL: (0.0, 87_600.0), SPEED: (0.1, 100_000.0)}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FileLimits:
     """The disk budget, how long a file is fresh, and how fast downloads may be in total (None: as fast as it goes)."""
 

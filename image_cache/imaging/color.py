@@ -3,14 +3,15 @@
 import math
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from image_cache.frozen import frozen
 
 COLOURS = 5  # in a palette
 REACH = 0.4  # of a and b; nothing in sRGB is further from grey
 _FOUR = struct.Struct("4B")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Colour:
     """One colour of a palette in OKLab (`lightness` 0 to 1, `a` and `b` about -.4 to .4), and its share of the image."""
 

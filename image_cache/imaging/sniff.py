@@ -5,10 +5,10 @@ Runs before any library sees the bytes, in linear time, and trusts nothing.
 
 import datetime
 import re
-from dataclasses import dataclass
 from typing import Literal
 
 from image_cache.errors import ImageRejected
+from image_cache.frozen import frozen
 
 MAX_SCANS = 100  # a progressive JPEG has 10 or 11; for each scan libjpeg processes the whole image once more
 MAX_SEGMENTS = 20_000  # camera files have a few dozen; this bounds our own loop
@@ -144,7 +144,7 @@ def _after_blocks(body: bytes, at: int) -> int:
     return at + 1
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class JpegLayout:
     """Facts from the markers of a JPEG. `size` is None without a frame header; counting of `scans` stops at `MAX_SCANS` + 1;
     `coefficient_bytes` is what libjpeg holds per pixel if there are several scans.

@@ -1,14 +1,14 @@
 """Variants and their recipes, and the results of rendering: plain values for both sides of the decoder's socket."""
 
 import math
-from dataclasses import dataclass
 
+from image_cache.frozen import frozen
 from image_cache.imaging.color import Colour
 
 RENDERER_VERSION = 1  # incremented when the same bytes with the same settings would give other pixels
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Variant:
     """A recipe for derived bytes: WebP, longest side at most `edge_px`, never larger than the original.
 
@@ -83,7 +83,7 @@ def fit(size: tuple[int, int], edge_px: int) -> tuple[int, int]:
     return (edge_px, short) if size[0] >= size[1] else (short, edge_px)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Facts:
     """Facts from the header of an image. Width and height are before orientation; `cost_bytes` is what decoding may need.
 
@@ -99,7 +99,7 @@ class Facts:
     taken_at: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Rendered:
     """A rendered image. `variants` maps names to WebP bytes; width and height are those of the original after orientation.
 
@@ -116,7 +116,7 @@ class Rendered:
     appearance: "ImageAppearance | None" = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ImageAppearance:
     """What an image looks like. `hash` is None if it shows too little to compare; `is_blank`: one colour and nothing else."""
 

@@ -13,11 +13,11 @@ import sys
 import threading
 import time
 from collections import OrderedDict
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from image_cache.errors import DecoderFailed, FileRejected, StorageError
+from image_cache.frozen import frozen
 from image_cache.resources import SITE
 from image_cache.sandbox.channel import ProtocolError, WorkerChannel
 
@@ -45,7 +45,7 @@ _ENVIRONMENT = {
 Key = tuple[str, tuple[int, ...]]  # SHA-256 of the file, numbers of the slices
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Slice:
     """One image: the name of its plane, `index` (from 1) of `count` slices, its size in px, and WebP bytes."""
 
@@ -57,7 +57,7 @@ class Slice:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Preview:
     """A preview. `refusal`: why there are no slices although the header can be read."""
 

@@ -9,7 +9,6 @@ import json
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from image_cache.accounts.service import Accounts
@@ -20,6 +19,7 @@ from image_cache.engine.stats.counters import Latencies
 from image_cache.engine.stats.history import KEPT_S, LONG_S, Sample, add_samples, remove_samples
 from image_cache.errors import DuplicateImage, OriginUnavailable, UnknownFile
 from image_cache.files.build import FileServices
+from image_cache.frozen import frozen
 from image_cache.importers.demo import DEMO, DemoImporter
 from image_cache.models import Account, Viewer
 from image_cache.streams import StreamImageManager, Upload
@@ -36,7 +36,7 @@ STOPPING_S = 10.0
 DAY_S = 86_400.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DemoContents:
     """What is made up in a vault, and would be removed. `kept_images` are uploads of a user among those of the demo."""
 

@@ -1,9 +1,10 @@
 """The three caches of a vault beside each other: what covers, stream images and files hold, and what waits for them."""
 
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
+from image_cache.frozen import frozen
 from image_cache.maintenance.readonly_vault import ReadonlyVault
 from image_cache.units import counted, megabytes
 
@@ -12,7 +13,7 @@ CACHES = (COVERS, STREAMS, FILES)
 NOUNS = {COVERS: ("cached image", "cached images"), STREAMS: ("stream image", "stream images"), FILES: ("file", "files")}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CacheFigures:
     """One cache. Sizes and counts are of all processes, at most a minute old. `given_up` is not retried automatically.
 

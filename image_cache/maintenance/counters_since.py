@@ -4,9 +4,10 @@ The counters themselves are never changed: the history, `/metrics` and the comma
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from image_cache.db.catalog import CatalogDatabase, SettingsTable
+from image_cache.frozen import frozen
 from image_cache.maintenance.cache_figures import CacheFigures
 from image_cache.units import whole_number
 
@@ -15,7 +16,7 @@ COUNTED = ("hits", "misses", "evictions")
 LARGEST = 10**18
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CountersSince:
     """Figures whose counters begin at `since` (Unix seconds; 0: at the beginning)."""
 

@@ -6,7 +6,6 @@ broken does not hide the others.
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import islice
 
 from image_cache.config import Settings
@@ -37,6 +36,7 @@ from image_cache.engine.stats.history import (
 from image_cache.engine.stats.miss_ratio import MissRatioCurve, reuse_curve
 from image_cache.files.index import FileIndex
 from image_cache.files.runtime_limits import FileLimits, FileRuntimeLimits
+from image_cache.frozen import frozen
 from image_cache.imaging.variants import cover_variants
 from image_cache.importers.artwork.table import ArtworkTable
 from image_cache.records.table import AlbumTable
@@ -45,7 +45,7 @@ from image_cache.streams.usage_table import OwnerUsage, OwnerUsageTable
 from image_cache.units import MEGABYTE
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CoverCounts:
     """Covers by state. `given_up` are those that were never fetched and are not retried automatically."""
 
@@ -58,7 +58,7 @@ class CoverCounts:
         return max(0, self.registered - self.fetched - self.given_up)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ReadonlyVault:
     """One vault. Every method may raise `DatabaseError`. Close it in the thread that used it."""
 

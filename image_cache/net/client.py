@@ -10,7 +10,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urljoin
 
@@ -19,6 +19,7 @@ from urllib3 import BaseHTTPResponse
 
 from image_cache import __version__
 from image_cache.errors import OriginDenied, OriginError, OriginNotFound, OriginTooLarge, OriginUnavailable
+from image_cache.frozen import frozen
 from image_cache.net.deadline import Deadline, DeadlineWatcher, MinimumSpeed, current_deadline
 from image_cache.net.fetch_result import FetchResult
 from image_cache.net.policy import PeerPolicy
@@ -96,7 +97,7 @@ class HttpResponse:
         return chunk
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Sent:
     headers: Mapping[str, str]
     secrets: Mapping[str, str]  # for the first peer alone

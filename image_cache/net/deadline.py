@@ -10,10 +10,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass
+
+from image_cache.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MinimumSpeed:
     """The minimum speed of a large body: `bytes_per_s`, averaged over `window_s`. The total time is not limited."""
 

@@ -1,9 +1,9 @@
+from image_cache.frozen import frozen
+
 """What a fetch returns. Apart from the client, because importing that loads urllib3."""
 
-from dataclasses import dataclass
 
-
-@dataclass(frozen=True, slots=True)
+@frozen
 class FetchResult:
     """The response of an origin. `status` is 200, or 304 with an empty body if the validators still hold.
 

@@ -1,18 +1,18 @@
 """Client of a JSON API: one host, no redirects, responses of bounded size, the errors of the HTTP client."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from image_cache.errors import OriginUnavailable
+from image_cache.frozen import frozen
 from image_cache.net.json_values import parse_json
 from image_cache.net.lazy_client import LazyHttpClient
 
 MAX_BYTES = 8_000_000  # a hundred releases with all details are 400 KB
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ApiResponse:
     """A response: the parsed JSON, and the headers (case-insensitive), which may state rate limits.
 

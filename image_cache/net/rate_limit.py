@@ -10,13 +10,13 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection, Row
 from image_cache.filesystem import lock_file, make_folder
+from image_cache.frozen import frozen
 from image_cache.net.backoff import MAX_RETRY_AFTER_S
 from image_cache.units import whole_number
 
@@ -31,7 +31,7 @@ STEPS = 12  # how often a window that other programs fill is checked again
 MAX_PAUSE_S = 3600.0  # of an interval; a time further ahead was written by a wrong clock
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ServiceState:
     """State of a service. Points in time are None until there was one; `fault` is why the last call failed.
 

@@ -6,13 +6,13 @@ Opens no connection. `net/policy.py` decides what may be contacted.
 import ipaddress
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
 from image_cache.errors import OriginDenied
+from image_cache.frozen import frozen
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -48,7 +48,7 @@ class Endpoint(NamedTuple):
         return f"{self.scheme}://{host}" + ("" if self.port == DEFAULT_PORTS[self.scheme] else f":{self.port}")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Target:
     """A parsed URL. `url` is rebuilt from its parts: ASCII, without fragment, so that every later parser reads the same."""
 

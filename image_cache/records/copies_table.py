@@ -1,10 +1,10 @@
 """Table module of copies in `catalog.db`: records that look the same, and which of them a person has said are two copies."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection, Row, parameter_marks
+from image_cache.frozen import frozen
 from image_cache.models import Album
 from image_cache.records.columns import from_column
 from image_cache.records.playing.sides import carrier_of
@@ -16,7 +16,7 @@ _COLUMNS = "id, source, instance_id, year, catno, barcode, formats, import_id, g
 _FROM = "FROM albums LEFT JOIN record_copies ON album_id = id"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Look:
     """What tells a record from another of the same artist and title. `group` is that of its copies, `import_id` what added it."""
 

@@ -1,10 +1,10 @@
 """Table module of hidden records in `catalog.db`: removed ones that no import brings back."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection, parameter_marks
+from image_cache.frozen import frozen
 from image_cache.records.editing.own_values import HAND
 from image_cache.text import sort_key
 
@@ -12,7 +12,7 @@ AT_A_TIME = 500
 MUSIC = "music"  # its ids come from the names of folders, so that a record is known by its artist and title as well
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HiddenRecord:
     """A record that was hidden; `album_id` is the id that it had."""
 

@@ -2,12 +2,12 @@
 
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from image_cache.frozen import frozen
 from image_cache.models import Album, Track
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FoundTrack:
     """A track that matches a search, and the album it is on."""
 

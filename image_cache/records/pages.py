@@ -1,10 +1,10 @@
 """What the pages about records show: records with their covers, resolved, registered and enqueued once per page."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from image_cache.covers import ImageCache
 from image_cache.covers.stats import Progress
+from image_cache.frozen import frozen
 from image_cache.models import Album, AlbumPage, AlbumQuery, Cover
 from image_cache.records.filters.narrowing import Facets
 from image_cache.records.filters.saved_views import SavedView
@@ -13,7 +13,7 @@ from image_cache.records.library import Library
 Covers = Mapping[str | None, Cover]  # by the URL of the cover; None for a record without one
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class WallPage:
     """A page of the wall. `count` are all records of the collection."""
 
@@ -26,7 +26,7 @@ class WallPage:
     views: tuple[SavedView, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RecordPage:
     """A record, its neighbours on the shelf, and the records near in colour, with the covers of all.
 

@@ -7,12 +7,12 @@ import itertools
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 from image_cache.covers.own_covers import SCHEME, OwnCovers
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection, DatabaseError, OperationalError, parameter_marks
 from image_cache.errors import StorageError
+from image_cache.frozen import frozen
 from image_cache.models import Album
 from image_cache.records.batches.removed_table import HAS_IMAGES, OWN, RemovedTable
 from image_cache.records.columns import album_columns, album_from
@@ -29,7 +29,7 @@ EVER = 9e15  # later than any time that is stored
 _GONE = "source = ? AND gone_at IS NOT NULL AND gone_at <= ?"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RecordDependents:
     """What a record has that no source knows. `stars` None: not rated by its owner."""
 
@@ -49,7 +49,7 @@ class RecordDependents:
         return [*parts, counted(self.stars, "star")] if self.stars else parts
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GoneRecords:
     """Limits a removal to what is still gone from `source` since `until` or before; with `spares_own` to what has no dependents."""
 
@@ -58,7 +58,7 @@ class GoneRecords:
     spares_own: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Removed:
     """A record that was removed."""
 
@@ -69,7 +69,7 @@ class Removed:
     images: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GoneCount:
     """How many records of a source are gone, how many of those have dependents, and when the last of them went."""
 
@@ -78,7 +78,7 @@ class GoneCount:
     until: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GoneList:
     """The records that are gone from a source: their count, and the first of those with and without dependents."""
 

@@ -5,12 +5,13 @@ import threading
 from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from random import Random
 
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import DatabaseError
 from image_cache.errors import UnknownPage
+from image_cache.frozen import frozen
 from image_cache.models import Album, AlbumPage, AlbumQuery
 from image_cache.records.filters.narrowing import Facets, Narrowing, has_filters
 from image_cache.records.filters.saved_views import SavedView, SavedViewTable
@@ -31,7 +32,7 @@ MEMO_ORDERS = 5  # remembered beside that by artist: 1.2 MB each at 100,000 reco
 MEMO_RESULTS = 8  # queries remembered: a few pages and searches; 800 KB each at 100,000 hits
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ShelfPage:
     """A page of the wall, what there is to filter by, and how many records there are: all of one state of the catalogue."""
 

@@ -3,10 +3,11 @@
 import contextlib
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from image_cache.db.catalog import CatalogDatabase, gone_changed
 from image_cache.db.database import Connection
+from image_cache.frozen import frozen
 from image_cache.models import Album
 from image_cache.records.columns import COLUMNS, album_columns, album_from, column_values
 from image_cache.records.editing.own_values import as_source, with_own
@@ -23,7 +24,7 @@ _TEXTS = {"title", "artist", "label", "catno", "year", "genres", "styles", "form
 _TEXTS |= {"notes", "own_notes"}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Revisions:
     """Numbers that only go up. `albums` changes with the order of the albums and with what a filter finds, `plays` with the plays,
     `ratings` with the ratings, `views` with saved views, `values` with what records are worth."""

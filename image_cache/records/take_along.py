@@ -8,7 +8,6 @@ import base64
 import datetime
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,6 +15,7 @@ from typing import Any, Protocol
 from image_cache.covers import ImageCache
 from image_cache.errors import CacheError, ImageRejected
 from image_cache.filesystem import make_folder, replacing
+from image_cache.frozen import frozen
 from image_cache.imaging.variants import Rendered, Variant
 from image_cache.models import Album, Cover, TaskState
 from image_cache.records.library import Library
@@ -39,7 +39,7 @@ class Renderer(Protocol):
     def render(self, body: bytes, variants: list[Variant]) -> Rendered: ...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TakeAlongFile:
     """A file that was written. `size` in bytes; `written_at` in Unix seconds."""
 

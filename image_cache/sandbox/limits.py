@@ -7,14 +7,15 @@ import os
 import resource
 import signal
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from image_cache.frozen import frozen
 
 BASE_BYTES = 128 << 20  # address space of an interpreter with its library and one request, before anything is decoded
 _CLONE_NEWNET, _CLONE_NEWUSER = 0x4000_0000, 0x1000_0000
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ProcessLimits:
     """Limits of a worker. CPU and wall time are per request (an image, a file); it exits after `max_requests`.
 

@@ -1,10 +1,11 @@
 """What a service did with a batch of tracks, and what its clients have in common."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol
 
 from image_cache.errors import CacheError
+from image_cache.frozen import frozen
 from image_cache.scrobbling.table import Scrobble
 
 HOUR_S = 3600.0
@@ -18,7 +19,7 @@ class BatchRefused(CacheError):
         self.reason = reason
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Outcome:
     """`sent` and `later` are numbers of scrobbles, `refused` has the reason of each. `later_s`: how long the later ones wait."""
 

@@ -7,13 +7,13 @@ as far as the services let that be known. What a service refuses is set aside wi
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from image_cache.config import Settings
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import DatabaseError
 from image_cache.errors import ConfigError, FieldRejected, OriginError, OriginUnavailable, SourceRefused
+from image_cache.frozen import frozen
 from image_cache.net.backoff import retry_delay_s
 from image_cache.net.lazy_client import LazyHttpClient, make_fetcher
 from image_cache.net.token_file import TokenFile, looks_like_token
@@ -38,7 +38,7 @@ NO_KEY = "This server no longer has an API key for Last.fm. Ask your operator."
 UNKNOWN = "No answer came when this was sent, and Last.fm does not say whether it has it."
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ScrobbleConnection:
     """One service on the page of an account. `scrobbler` is None while it is off."""
 

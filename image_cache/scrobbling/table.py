@@ -1,16 +1,16 @@
 """Table module of scrobbling in `catalog.db`: sides that were heard, connections of accounts, the queue. SQL only."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection, Row, parameter_marks
+from image_cache.frozen import frozen
 from image_cache.scrobbling.tracks import UNKNOWN_SIDE_S, HeardTrack
 
 SHOWN = 50  # refused tracks on a page
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Scrobbler:
     """Where an account sends its plays. `state` is new, on or stopped; `message` says why it is stopped, or waits until `retry_at`."""
 
@@ -26,7 +26,7 @@ class Scrobbler:
     retry_at: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HeardSide:
     """A side that was heard, or the whole record for ""; see `PlaysTable.add_heard`."""
 
@@ -39,7 +39,7 @@ class HeardSide:
     account_id: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Scrobble:
     """A track in the queue. `may_have_arrived`: it was sent, and no answer came. `message`: why the service refused it."""
 

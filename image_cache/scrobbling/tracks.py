@@ -6,9 +6,10 @@ leaves for it, so that the start of the tracks after it is a guess.
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Self
 
+from image_cache.frozen import frozen
 from image_cache.models import Album, Track
 from image_cache.records.playing.sides import playable_sides
 
@@ -19,7 +20,7 @@ SHORTEST_S = 30  # a track of unknown length that got less than this was not pla
 VARIOUS = frozenset({"various", "various artists", "va", "v/a", "diverse"})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HeardTrack:
     """A track as it is sent. `listened_at`: its start, Unix seconds. `duration_s` None if unknown."""
 

@@ -6,15 +6,15 @@ connections makes us close those of others. Only the main loop uses it.
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from itertools import chain
 from operator import attrgetter
 from typing import Any
 
+from image_cache.frozen import frozen
 from image_cache.server.connection import Connection
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ThreadJob:
     """A request for a thread: `work` runs there, `then` afterwards in the main loop."""
 

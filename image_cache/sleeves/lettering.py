@@ -6,9 +6,10 @@ the wide side. Lengths are units of the drawing, which is 150 wide; widths are i
 
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from html import escape
+
+from image_cache.frozen import frozen
 
 # Advance widths in 1/50 em of ASCII 32 to 126, as chr(65 + width): measured in the shipped font at its narrow and its full width.
 NARROW = r"INSZVg^KRRT\MOMOXVXXXYXWXXNN\\\Xh\\^^[X`^MX]We^`[`][Z][g\\[QOQ\UJXXWXXNXXLKWLcXXXXOVNXU`WUUSKS\\"
@@ -24,7 +25,7 @@ _SCRIPTS = {"CYRILLIC": 0.76, "GREEK": 0.72, "THAI": 0.72, "ARABIC": 0.66, "HEBR
 _JOINER = "\u200d"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Box:
     """A place for text: its left edge, its top, its width and height."""
 
@@ -34,7 +35,7 @@ class Box:
     height: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Lines:
     """Text as SVG, and the height it takes."""
 

@@ -2,16 +2,16 @@
 
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from image_cache.errors import StorageError
+from image_cache.frozen import frozen
 from image_cache.storage.base import Storage
 
 LARGE_BYTES = 6_000_000  # more than one part of a multipart upload
 FOLDER = "doctor"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StorageFinding:
     """Result of one test. If it is not needed, a failure is only reported."""
 

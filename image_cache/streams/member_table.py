@@ -1,15 +1,14 @@
 """Table module of stream members and invitations in `catalog.db`. SQL only; the rules are in `members`."""
 
-from dataclasses import dataclass
-
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection, Row
+from image_cache.frozen import frozen
 from image_cache.models import Account, NewAccount, Viewer
 
 CO_OWNER, SUBSCRIBER = "co-owner", "subscriber"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Member:
     """A co-owner or subscriber of a stream."""
 
@@ -18,7 +17,7 @@ class Member:
     added_at: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Invitation:
     """An invite link: makes an account a member until it expires or is used up."""
 

@@ -1,9 +1,9 @@
 """Table module of originals: which uploaded files the catalogue names, for scrub, backup and restore."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from image_cache.db.database import Connection, Database
+from image_cache.frozen import frozen
 
 IDS_PER_STATEMENT = 500
 # Images in the trash keep their originals until they are deleted for good.
@@ -11,7 +11,7 @@ _FACTS = "id, file_path, size_bytes, sha256"
 FIRST, LAST = "", "g"  # below and above every id: they are hexadecimal
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StoredOriginal:
     """The untouched bytes of a stream image: their path in the storage, size and checksum."""
 

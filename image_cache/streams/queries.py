@@ -3,10 +3,11 @@
 import datetime
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from image_cache.errors import NotVisible
+from image_cache.frozen import frozen
 from image_cache.models import ImageVisibility, Stream, StreamImage, Viewer
 from image_cache.streams.cache import StreamImageCache
 from image_cache.streams.table import StreamTable
@@ -20,7 +21,7 @@ DAY_S = 86400.0
 MAX_CACHED_STATS = 1024
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StreamCard:
     """A stream in a list: how many images the viewer may see, and the one that stands for it."""
 

@@ -1,13 +1,14 @@
 """Table module of links to streams, and of the images that visitors sent through them, in `catalog.db`. SQL only."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Row
+from image_cache.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Share:
     """A link to a stream, or to chosen images of it. Times in Unix seconds; `expires_at` is None if it never expires.
 
@@ -35,7 +36,7 @@ class Share:
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class VisitorImage:
     """An image that a visitor sent through a link and that waits for approval. `link` is "" if its link is gone."""
 

@@ -8,10 +8,10 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from image_cache.codes import bare_code, hash_token, new_code
 from image_cache.errors import FieldRejected, NotVisible
+from image_cache.frozen import frozen
 from image_cache.models import ImageVisibility, SharedImages, Stream, StreamImage, Viewer
 from image_cache.streams.queries import StreamQueries
 from image_cache.streams.share_table import Share, ShareTable, VisitorImage
@@ -29,7 +29,7 @@ MAX_SENT_PER_DAY = 20  # images through one link
 MAX_PENDING = 1024  # links whose opens wait to be written
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OpenShare:
     """A link that works: its stream, and the viewer that it makes of a visitor."""
 

@@ -5,7 +5,8 @@ The headers say size and checksum before the data, so that programs that read a 
 
 import struct
 import time
-from dataclasses import dataclass
+
+from image_cache.frozen import frozen
 
 _LOCAL = struct.Struct("<4s5H3I2H")
 _CENTRAL = struct.Struct("<4s6H3I5H2I")
@@ -20,7 +21,7 @@ UNIX_FILE = 0o100644 << 16
 FIRST_YEAR, LAST_YEAR = 1980, 2107
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ZipEntry:
     """A file of the archive: name, size in bytes and time (Unix seconds)."""
 

@@ -5,11 +5,11 @@ A row is kept as it was, whatever columns its table has: a column that a later v
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection, Row, parameter_marks
+from image_cache.frozen import frozen
 from image_cache.models import ImageVisibility, Stream, StreamImage
 from image_cache.streams.table import image_of
 
@@ -25,7 +25,7 @@ _TRASHED = (
 Original = tuple[str, str]  # the id of an image, and the path of its original
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TrashedImage:
     """An image in the trash, and when it was moved there (Unix seconds)."""
 
@@ -33,7 +33,7 @@ class TrashedImage:
     trashed_at: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TrashedStream:
     """A stream in the trash, how many images it has, also those that were in its own trash, and when it was moved (Unix seconds)."""
 

@@ -1,13 +1,14 @@
 """Table module of the last change of many images that an account can undo. SQL only; `selection` says what is undone how."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from image_cache.db.catalog import CatalogDatabase
+from image_cache.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Undo:
     """One change. `before` depends on the action; `failed` has the reason for each image that was not changed, by its id."""
 

@@ -11,11 +11,11 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import BinaryIO, Self
 
 from image_cache.config import Settings
 from image_cache.errors import DecoderBusy, DuplicateImage, ImageRejected, QueueFull, QuotaExceeded, StorageError, UploadTooLarge
+from image_cache.frozen import frozen
 from image_cache.imaging.decoder import Decoder
 from image_cache.imaging.variants import Facts
 from image_cache.models import ImageVisibility, Stream, StreamImage, iso_utc
@@ -39,7 +39,7 @@ WAIT_S = 60.0
 MAX_WAITING = 1  # request threads that wait; the others get 503 and retry
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Upload:
     """One file and its metadata. Without a visibility it gets that of the stream."""
 
@@ -52,7 +52,7 @@ class Upload:
     page: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class UploadLimits:
     """What an owner may upload, and how it is rendered."""
 

@@ -1,11 +1,10 @@
 """Table module of what each owner's streams hold. SQL only."""
 
-from dataclasses import dataclass
-
 from image_cache.db.catalog import CatalogDatabase
+from image_cache.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OwnerUsage:
     """Originals of one owner, those in the trash apart. `name` is empty for streams whose owner has no account any more."""
 

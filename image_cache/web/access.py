@@ -6,7 +6,6 @@ is never served.
 
 import enum
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from flask import Blueprint, Flask, Response, current_app, render_template, request
@@ -14,6 +13,7 @@ from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Forbidden, TooManyRequests, Unauthorized
 from werkzeug.wrappers import Response as AnyResponse
 
+from image_cache.frozen import frozen
 from image_cache.web.context import (
     account,
     api_token,
@@ -59,7 +59,7 @@ MESSAGES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Access:
     """A declaration. None as a role means that the blueprint decides, or that there is no such method.
 

@@ -6,12 +6,12 @@ A file over its limit is discarded while it is received, so that it can be refus
 import tempfile
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import IO, Any, TypeVar, cast
 
 from flask import Flask, Request, current_app, request
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
+from image_cache.frozen import frozen
 from image_cache.web.context import services
 
 MAX_URLS = 500  # per request; a preload of thousands is sent in several
@@ -64,7 +64,7 @@ def read_text(value: object, name: str) -> str:
     return value
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BodyLimits:
     """Limits of one upload. `request_bytes` is somewhat above what is allowed, so that the view can say what is too large."""
 

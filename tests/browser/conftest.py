@@ -14,6 +14,7 @@ from tests.support.vault import Vault
 
 RULES = ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice"]
 ARGS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--disable-background-networking"]
+PATIENT_MS = 90_000  # three files of tests share two processors
 
 # Adds up every shift of the layout that no one caused by touching something, from the first byte on. A ten-thousandth is less than
 # a pixel of the smallest page: the sum of rounded fractions of one, which a busy browser reports now and then.
@@ -151,6 +152,7 @@ def open_page(chromium: Any, live_app: str) -> Iterator[Callable[..., Any]]:
             **more,
         )
         contexts.append(context)
+        context.set_default_timeout(PATIENT_MS)
         context.add_init_script(COUNT_SHIFTS)
         page = context.new_page()
         page.complaints = []

@@ -176,6 +176,7 @@ def test_the_keys_of_a_kiosk_type_into_the_search_and_hold_umlauts(open_page: Op
     board.wait_for(state="detached")
     assert page.locator(".find.wide input").get_attribute("inputmode") is None
     page.locator(".find.wide input").press("x")
+    page.wait_for_url(lambda url: "x" in url.partition("q=")[2])
     page.reload()
     page.get_by_role("button", name="Show the keyboard").wait_for()
     assert board.count() == 0  # there is a keyboard

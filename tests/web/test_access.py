@@ -169,7 +169,7 @@ POST   /import/discogs/test                         401 403 403 403 303 303
 POST   /import/discogs/token                        401 403 403 403 400 400
 GET    /import/plays                                401 403 403 200 200 200
 POST   /import/plays                                401 403 403 403 400 400
-POST   /import/plays/<int:number>/undo              401 403 403 403 303 303
+POST   /import/plays/<int:number>/undo              401 403 403 403 404 404
 POST   /import/plays/<int:task_id>/<action>         401 403 403 403 404 404
 GET    /import/plays/<int:task_id>/unmatched.csv    401 403 403 404 404 404
 GET    /import/music                                401 403 403 403 200 200

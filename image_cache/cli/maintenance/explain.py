@@ -3,7 +3,6 @@
 import hashlib
 import os
 import re
-from dataclasses import dataclass
 
 import click
 
@@ -21,6 +20,7 @@ from image_cache.engine.jobs import PAGE, VISIBLE, QueuedJob
 from image_cache.engine.key import DIGEST, Key
 from image_cache.engine.registry import ImageRecord
 from image_cache.errors import CacheError
+from image_cache.frozen import frozen
 
 WHEN = "%Y-%m-%d %H:%M:%S"
 PRIORITIES = {VISIBLE: "being viewed", PAGE: "on a recently opened page"}
@@ -28,7 +28,7 @@ OUR_URL = re.compile(r"/cache/[^/]+/([0-9a-f]{64})\.")
 SHOWN_RECORDS = 5
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class VariantState:
     """Whether a size of the cover is stored intact, and what is to be said about it."""
 

@@ -2,7 +2,6 @@
 
 import os
 import re
-from dataclasses import dataclass
 
 from image_cache.cli.context import CommandContext
 from image_cache.cli.maintenance.report import clock_time
@@ -10,6 +9,7 @@ from image_cache.engine.disk import DiskTier
 from image_cache.errors import NotVisible, OriginDenied
 from image_cache.files.index import PendingFile, StoredFile
 from image_cache.files.paths import DIGEST, parse_remote, part_path
+from image_cache.frozen import frozen
 from image_cache.models import StreamImage
 from image_cache.streams import StreamImageCache
 from image_cache.streams.table import StreamTable
@@ -20,7 +20,7 @@ OUR_FILE = re.compile(r"/files/([0-9a-f]{32})(?:[/?#]|$)")
 OUR_IMAGE = re.compile(r"/(?:streams/[^/]+/images|api/images)/([^/?#]+)")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Explanation:
     """What is known about one thing, and why it is shown or missing."""
 

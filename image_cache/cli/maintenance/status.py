@@ -1,7 +1,7 @@
 """`status` and `health`: the state of a vault at a glance, and check by check."""
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import click
@@ -12,6 +12,7 @@ from image_cache.cli.params import LONGEST_S, Number
 from image_cache.covers.stats import CacheStats
 from image_cache.db.database import DatabaseError
 from image_cache.engine.stats.history import Failure, HostFigures, WriteBudget
+from image_cache.frozen import frozen
 from image_cache.maintenance.cache_figures import CacheFigures, cache_figures
 from image_cache.maintenance.health.check import verdict
 from image_cache.maintenance.readonly_vault import CoverCounts, ReadonlyVault
@@ -20,7 +21,7 @@ from image_cache.units import megabytes
 POLL_S = 0.5  # between two looks while a service starts
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StatusReport:
     """The figures of one moment. `hosts` are those that were fetched from or are in trouble; `failures` the last, newest first.
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from image_cache.db.database import Connection, Database
 from image_cache.engine.stats.counters import Latencies
+from image_cache.frozen import frozen
 
 SHORT_S, LONG_S, DAY_S = 300, 3600, 86400
 KEPT_S = {SHORT_S: DAY_S + LONG_S, LONG_S: 31 * DAY_S}  # a little more than is shown, so that the first hour is complete
@@ -31,7 +32,7 @@ COUNTS = ("hits", "misses", "evictions", "fetches", "failures", "fetched_bytes",
 LEVELS = ("entries", "size_bytes", "queued")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Sample:
     """Statistics of one span of time. Counts are of the span, `entries` and `size_bytes` as of its end, `queued` is the maximum."""
 
@@ -63,7 +64,7 @@ class Sample:
         return self.hits / asked if asked else None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HostFigures:
     """Fetches from one host since the index was created. `median_ms` is mostly of the last thousand fetches."""
 
@@ -78,7 +79,7 @@ class HostFigures:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Failure:
     """A failure of a cover. `retry_at` is 0 if there is no automatic retry."""
 
@@ -89,7 +90,7 @@ class Failure:
     retry_at: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class WriteBudget:
     """Bytes that this service wrote, by local day, the last one being today. Not those of other programs, nor write amplification."""
 

@@ -14,10 +14,10 @@ import threading
 import zlib
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from image_cache.db.database import Connection, Database
 from image_cache.engine.key import Key
+from image_cache.frozen import frozen
 
 UNKNOWN_BYTES = 16_000  # size of a key while no size of any key is known
 MAX_KEYS = 4096  # followed at a time; beyond that the sampling rate is lowered
@@ -40,7 +40,7 @@ _HEAD = struct.Struct("<4sIdddddI")
 _MARK = b"VVR1"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MissRatioCurve:
     """The hit rate of each cache size: [(bytes, 0 to 1)]. First uses count as misses.
 

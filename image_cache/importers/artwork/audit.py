@@ -6,7 +6,6 @@ Addresses that lead to no cover (placeholders, and those that no longer work) ar
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 
@@ -18,6 +17,7 @@ from image_cache.engine.appearance_table import Appearance
 from image_cache.engine.registry import ImageRecord
 from image_cache.errors import UNKNOWN_FORMAT
 from image_cache.filesystem import try_lock_file
+from image_cache.frozen import frozen
 from image_cache.imaging.color import Colour, unpack_palette
 from image_cache.importers.artwork.similar_covers import groups, split
 from image_cache.importers.artwork.table import ArtworkTable
@@ -41,7 +41,7 @@ MAX_GROUPS = 2000
 _Row = tuple[int, str | None, str | None, str | None]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BlankUses:
     """How many images of one colour have the same bytes, by SHA-256, and how many records have the same address."""
 

@@ -5,10 +5,10 @@ on musicbrainz.org.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from image_cache.errors import OriginError, OriginNotFound, OriginUnavailable
+from image_cache.frozen import frozen
 from image_cache.importers.artwork.musicbrainz import BUSY_S, MBID
 from image_cache.net.json_values import as_object, line, lines, objects, parse_json
 from image_cache.net.lazy_client import LazyHttpClient
@@ -21,7 +21,7 @@ SIZES = ("1200", "500")  # the first that exists; "large" of the archive is 500
 DEADLINE_S = 30.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ArchiveImage:
     """An image of a release. `label` describes it for users."""
 

@@ -1,11 +1,10 @@
 """Table module of the further images of records in `catalog.db`: back, inner sleeve, label. SQL only."""
 
-from dataclasses import dataclass
-
 from image_cache.db.catalog import CatalogDatabase
+from image_cache.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RecordImage:
     """One further image. `kind` is one of `KINDS`; `address` is that of the uploaded file, as for covers."""
 

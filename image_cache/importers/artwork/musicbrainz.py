@@ -5,10 +5,10 @@ Source of addresses, fields and limits: "MusicBrainz API", "MusicBrainz API / Se
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from image_cache.errors import OriginNotFound, OriginUnavailable
+from image_cache.frozen import frozen
 from image_cache.net.json_api import JsonApiClient
 from image_cache.net.json_values import MALFORMED, as_object, integer, line, objects
 from image_cache.net.rate_limit import IntervalLimiter
@@ -23,7 +23,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
 _SPECIAL = re.compile(r'([+\-&|!(){}\[\]^"~*?:\\/])')
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Release:
     """A release. `group` is the id of the release group, all its pressings together; `score` is 0 to 100, how well it matches."""
 

@@ -1,10 +1,10 @@
 """What the pages about covers show: records without one, covers that could be better, and the choices for one record."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from image_cache.covers import VISIBLE, ImageCache
 from image_cache.engine.registry import ImageRecord
+from image_cache.frozen import frozen
 from image_cache.importers.artwork.table import ArtworkTable, CoverOffer, CoverTries
 from image_cache.models import Album, Cover
 from image_cache.records.library import Library
@@ -13,7 +13,7 @@ from image_cache.records.orders.appearance_table import RecordAppearanceTable, U
 DUMMY, TWINS = "dummy", "twins"  # flaws beside those of a single image, `small` and `oblong`
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CoverOptions:
     """What there is to choose from for one record. `image` is what is known about its cover; offers come with their covers.
 
@@ -27,7 +27,7 @@ class CoverOptions:
     rejected: Cover | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FlawedRecord:
     album: Album
     cover: Cover

@@ -3,10 +3,10 @@
 import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 
 from image_cache.covers.identity import is_dummy_address
 from image_cache.errors import OriginNotFound, SourceRefused
+from image_cache.frozen import frozen
 from image_cache.importers.artwork.cover_art_archive import CoverArtArchive
 from image_cache.importers.artwork.musicbrainz import MusicBrainz, Release
 from image_cache.importers.artwork.table import CoverOffer
@@ -22,7 +22,7 @@ _NOT_WORDS = re.compile(r"[\W_]+")
 _BRACKETS = re.compile(r"[(\[].*?[)\]]")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ArtworkClients:
     """The services that strategies search. `discogs` is None without a token."""
 
@@ -31,7 +31,7 @@ class ArtworkClients:
     discogs: DiscogsClient | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SearchStrategy:
     """A strategy: whether it applies to a record, and what it finds. `label` completes "found by"."""
 

@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection, Row
+from image_cache.frozen import frozen
 from image_cache.models import Album
 from image_cache.records.table import MAX_ID, AlbumTable
 
@@ -19,7 +19,7 @@ _REJECTED = "refused_cover = cover_url AND own_cover IS NOT cover_url"
 _REQUESTED = " FROM cover_tries WHERE next_at = 0"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CoverOffer:
     """An image that may be the cover of a record. `label` describes it for users."""
 
@@ -29,7 +29,7 @@ class CoverOffer:
     is_sure: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CoverTries:
     """What was tried to find a cover. `tried_at` None: nothing yet; `next_at` 0: a user requested a search.
 

@@ -7,12 +7,12 @@ here.
 import re
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from operator import itemgetter
 from typing import Any
 
 from image_cache.errors import ImportRejected, OriginDenied
+from image_cache.frozen import frozen
 from image_cache.import_models import ImportRow
 from image_cache.models import Track
 from image_cache.net.json_values import as_object, integer, objects
@@ -42,7 +42,7 @@ _LENGTH = re.compile(r"(?:(\d{1,3}):)?(\d{1,4}):(\d{2})")
 BARCODE = re.compile(r"\d{8,14}")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CollectionPage:
     """One page of a collection. `pages` and `items` are the totals that came with it; `rows` are in its order.
 
@@ -56,7 +56,7 @@ class CollectionPage:
     instances: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Details:
     """What only the release itself has: tracks, the digits of a barcode, the address of its first image; empty if it has none."""
 

@@ -2,14 +2,14 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from image_cache.frozen import frozen
 from image_cache.importers.discogs.parse import BARCODE, MAX_ID, MAX_PARTS, NUMBERED, line_from, texts_from
 from image_cache.net.json_values import integer, objects
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FoundRelease:
     """A release that a search found. `barcodes` are digits only."""
 

@@ -1,16 +1,16 @@
 """Parser of a wantlist: its entries are those of a collection, but for the notes, which are one text. Pure functions."""
 
-from dataclasses import dataclass
 from typing import Any
 
 from image_cache.errors import ImportRejected
+from image_cache.frozen import frozen
 from image_cache.import_models import ImportRow
 from image_cache.importers.discogs.parse import MAX_ID, page_from, text_from
 from image_cache.net.json_values import integer, objects
 from image_cache.tables.cells import MAX_LONG_CHARS
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class WantsPage:
     """One page of a wantlist: (row, notes) each, and the releases on it, also of rejected entries."""
 

@@ -3,7 +3,6 @@
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from image_cache.config import Settings
@@ -11,6 +10,7 @@ from image_cache.covers import ImageCache
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import DatabaseError
 from image_cache.errors import FieldRejected
+from image_cache.frozen import frozen
 from image_cache.importers.discogs.client import AWAY
 from image_cache.importers.discogs.connection import DiscogsConnection
 from image_cache.importers.discogs.details import DetailsFetcher
@@ -37,7 +37,7 @@ SETTLED_S = 60.0  # after a sync, before the tracks of its records are requested
 WRONG_SHAPE = "This is not a Discogs token. A token has 40 characters; create one in Discogs under Settings, Developers."
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DiscogsStatus:
     """The state of the connection. `pass_at` is when the whole collection was read last, `fault` as in `ServiceState`.
 
@@ -55,7 +55,7 @@ class DiscogsStatus:
     is_offline: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DataAge:
     """How old the data from Discogs is, for the head and the foot of pages. Fields as in `DiscogsStatus`."""
 

@@ -7,12 +7,13 @@ a record counts as gone only after a second pass has missed it too.
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, field, replace
 from typing import Any, TypeVar
 
 from image_cache.covers import ImageCache
 from image_cache.db.database import Connection
 from image_cache.errors import ImportRejected, OriginError, SourceAway
+from image_cache.frozen import frozen
 from image_cache.importers.discogs.connection import DiscogsConnection
 from image_cache.importers.discogs.parse import SOURCE, CollectionPage
 from image_cache.importers.discogs.table import SyncTable
@@ -32,7 +33,7 @@ MAX_PAGES = 10_000
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SyncPosition:
     """How far a sync is. `page` is the next one to read, `look` the number of the pass, 1 or 2; `counts` are those of the first."""
 

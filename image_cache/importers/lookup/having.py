@@ -1,9 +1,10 @@
 """Do I have it? The answer from the collection and the wantlist alone: no service is asked, and nothing is written."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from image_cache.db.catalog import CatalogDatabase
+from image_cache.frozen import frozen
 from image_cache.importers.lookup.barcodes import barcode_of, spellings
 from image_cache.importers.lookup.table import OwnedTable
 from image_cache.models import Album, AlbumQuery
@@ -17,7 +18,7 @@ MAX_SHOWN = 12
 MAX_LIKELY = 6
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Having:
     """What the collection has of what was asked for. `copies` are it, `pressings` the same record in another pressing.
 

@@ -6,12 +6,12 @@ The services are asked by a task, never by a request. What they do not answer is
 import dataclasses
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from image_cache.config import Settings
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.errors import FieldRejected, OfferGone, OriginError, SourceRefused, UnknownTask
+from image_cache.frozen import frozen
 from image_cache.imaging.decoder import Decoder
 from image_cache.import_models import ImportRow
 from image_cache.importers.artwork.musicbrainz import INTERVAL_S, MusicBrainz, Release
@@ -38,7 +38,7 @@ STEP_S = 0.25
 MUSICBRAINZ = "musicbrainz"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Candidate:
     """A release that may be the record. `source` and `id` say where it was found; `cover` is its address, "" if it has none."""
 
@@ -61,7 +61,7 @@ class Candidate:
         return " · ".join(filter(None, (self.label, self.catno, self.year, self.country, self.format)))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Lookup:
     """A lookup and what came of it. `barcode` is "" for words. `problems` are sentences about services that did not answer."""
 

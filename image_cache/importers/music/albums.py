@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from image_cache.frozen import frozen
 from image_cache.import_models import ImportRow
 from image_cache.importers.music.groups import (
     MAX_ALBUMS,
@@ -63,7 +64,7 @@ class FoundAlbum:
     is_alone: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DiscClaim:
     """What a folder with a single album says of it. `discs` are the numbers of its discs; `is_part`: there are others elsewhere."""
 

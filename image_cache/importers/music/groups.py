@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from itertools import takewhile
 
+from image_cache.frozen import frozen
 from image_cache.importers.music.names import UNKNOWN, Names, plain
 from image_cache.importers.music.tags.reader import Tags
 from image_cache.tables.cells import MAX_CHARS, MAX_TRACKS, cut_remark
@@ -22,7 +23,7 @@ _TRUE = frozenset({"1", "true", "yes"})
 _FEATURING = re.compile(r"\s+[\[(]?(?:feat\.?|ft\.?|featuring)\s.*", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AlbumImage:
     """An image: its file, and the mark of size and time. `is_embedded`: it is in the tag of a music file."""
 

@@ -3,10 +3,11 @@
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection
+from image_cache.frozen import frozen
 from image_cache.importers.music.albums import FoundAlbum
 from image_cache.importers.music.table import MUSIC, MusicFolder, MusicRoot, MusicTable
 from image_cache.models import Album
@@ -18,7 +19,7 @@ from image_cache.text import sort_key
 FoundAlbums = Sequence[tuple[FoundAlbum, str | None]]  # each with the address of its cover
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FolderResult:
     """A folder whose files were read and that is not saved yet. `discs` are other folders of its album, `parts` folders in it."""
 

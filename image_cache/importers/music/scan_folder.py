@@ -4,10 +4,11 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple
 
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection
+from image_cache.frozen import frozen
 from image_cache.importers.music.albums import Assembly, FoundAlbum
 from image_cache.importers.music.discs import MAX_FILES, DiscSets, FileTags, UnitRead, set_mark
 from image_cache.importers.music.images import decoded, encoded, mark_of, picture_address
@@ -26,7 +27,7 @@ WRITE_S = 2.0  # folders that were read are saved at least this often
 GONE_PER_WRITE = 200
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ScanContext:
     """What a scan needs. `register` is called with cover addresses as they are found; `own_folders` are skipped."""
 

@@ -3,13 +3,13 @@
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from image_cache.config import Settings
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import DatabaseError
 from image_cache.engine.pool import PeriodicJob
+from image_cache.frozen import frozen
 from image_cache.importers.music.folders import MusicRoots
 from image_cache.importers.music.images import MusicImages
 from image_cache.importers.music.scan import MusicScan
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 POLL_S, FIRST_POLL_S = 60.0, 10.0  # how soon a disk with music that was plugged in is noticed
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MusicStatus:
     """What the page of music folders shows. `gone` are the first of the records that have gone, `gone_count` counts all."""
 

@@ -2,17 +2,17 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from image_cache.db.catalog import CatalogDatabase, gone_changed
 from image_cache.db.database import Connection, Row
+from image_cache.frozen import frozen
 from image_cache.models import Album
 
 MUSIC = "music"  # the source of albums from folders, and the kind of the task that scans them
 AT_A_TIME = 500
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MusicRoot:
     """A root as the last scan found it. `path` is as configured, `real_path` free of links; `state` is new, well, part or gone.
 
@@ -34,7 +34,7 @@ class MusicRoot:
     left_out: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MusicFolder:
     """A folder as the last scan found it. `path` is percent-encoded, below its root; `left_out` counts files in no album.
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from image_cache.frozen import frozen
 from image_cache.importers.music.names import Names, disc_of_folder, without_disc
 
 MUSIC = (
@@ -57,7 +58,7 @@ class Unit:
         return sum(len(part.music) for part in self.parts)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Unread:
     """A folder that could not be read; what is below it is unknown."""
 
@@ -65,7 +66,7 @@ class Unread:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FolderEnd:
     """The end of a folder: all units directly below it were yielded.
 

@@ -8,11 +8,11 @@ import csv
 import json
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from image_cache.errors import ImportRejected, TableRejected
+from image_cache.frozen import frozen
 from image_cache.tables.cells import BadCell, bounded_moment, read_moment, shown
 from image_cache.tables.dates import DateOrders
 from image_cache.tables.encoding import decoded
@@ -32,7 +32,7 @@ NO_COLUMNS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Listen:
     """One row. `at` is Unix seconds. `record` or `track` may be "", not both; without a track it is the play of a whole record."""
 

@@ -7,8 +7,8 @@ heard, or three tracks of a record without a tracklist: an evening with the radi
 import re
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from image_cache.frozen import frozen
 from image_cache.importers.plays.listens import Listen
 from image_cache.models import Album
 from image_cache.records.playing.sides import sides
@@ -25,7 +25,7 @@ _EDITION = re.compile(
 _GAPS = re.compile(r"[\W_]+")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FoundPlay:
     """A play of a record. `sides` were heard, as their names; empty if that is unknown."""
 
@@ -34,7 +34,7 @@ class FoundPlay:
     sides: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Unmatched:
     """Plays that no record was found for, together: how many, when the last one was, and why."""
 

@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import astuple
 from pathlib import Path
 from typing import IO, Any
 
 from image_cache.config import Settings
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.errors import ImportRejected, TableRejected, UnknownTask
+from image_cache.frozen import frozen
 from image_cache.importers.plays.listens import Listen, read_listens
 from image_cache.importers.plays.match import FoundPlay, RecordMatcher, plays_from
 from image_cache.importers.plays.table import PlayImport, PlayImportTable
@@ -24,7 +25,7 @@ SHOWN_UNMATCHED = 2000  # of the download; a page shows fewer
 STEP = 2000
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PlaysStatus:
     """The newest preview and import. `is_waiting`: the file of the preview was neither imported nor discarded."""
 

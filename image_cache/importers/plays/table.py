@@ -1,15 +1,15 @@
 """Table module of imported plays in `catalog.db`. SQL only."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from image_cache.db.catalog import CatalogDatabase
+from image_cache.frozen import frozen
 from image_cache.importers.plays.match import SITTING_S, FoundPlay
 
 SHOWN = 20
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PlayImport:
     """A file of plays that was imported, and how many plays of how many records are left of it."""
 

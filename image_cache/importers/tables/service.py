@@ -1,7 +1,6 @@
 """Table imports for pages and housekeeping: uploads, their previews, and the watched folder. The tasks are in `task`."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -9,6 +8,7 @@ from image_cache.config import Settings
 from image_cache.covers import ImageCache
 from image_cache.engine.pool import PeriodicJob
 from image_cache.errors import CacheError, UnknownTask
+from image_cache.frozen import frozen
 from image_cache.importers.tables.inbox import ImportsFolder, UploadInbox
 from image_cache.importers.tables.task import IMPORT, PREVIEW, TableTasks
 from image_cache.logs import printable
@@ -23,7 +23,7 @@ class TableConflict(CacheError):
     """Another table is in progress, or this one was deleted meanwhile. Its text says what to do."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TableStatus:
     """The newest preview and the newest import. `is_waiting`: the upload of the preview was neither imported nor discarded."""
 

@@ -1,12 +1,12 @@
 """Table module of the log of actions in `catalog.db`. SQL only; the rules are in `log`."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from image_cache.db.catalog import CatalogDatabase
+from image_cache.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LoggedAction:
     """One line: `who` did `what` (a verb in the past) to `place`, from `address`. `count`: so often within a quarter of an hour."""
 
@@ -19,7 +19,7 @@ class LoggedAction:
     count: int = 1
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ActionFilter:
     """Which lines: of whom, of which kind, since when, with which text. Empty means all."""
 

@@ -5,11 +5,12 @@ import os
 import re
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from pathlib import Path
 
 from image_cache.errors import FieldRejected, OriginDenied, StorageError
 from image_cache.filesystem import lock_file, make_folder, replacing
+from image_cache.frozen import frozen
 from image_cache.net.url import Target, canonical_host, parse_url
 from image_cache.units import whole_number
 
@@ -22,7 +23,7 @@ _TOPIC = re.compile(r"[-_A-Za-z0-9]{1,64}")
 _MAX_FILE_BYTES = 100_000
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AlertDestination:
     """One destination. `url` is that of a webhook, or of a topic of ntfy; `secret` a key, token or password.
 

@@ -8,13 +8,14 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 
 from image_cache.config import Settings
 from image_cache.db.catalog import CatalogDatabase, SettingsTable
 from image_cache.db.database import Connection, DatabaseError
 from image_cache.engine.pool import PeriodicJob
 from image_cache.errors import CacheError, FieldRejected, OriginDenied
+from image_cache.frozen import frozen
 from image_cache.maintenance.alerts.destinations import AlertDestination, DestinationFile
 from image_cache.maintenance.alerts.send import AlertNotSent, check_destination, send
 from image_cache.maintenance.alerts.table import HEALTHY, TEST, AlertDraft, AlertMessage, AlertTable, Turn
@@ -30,7 +31,7 @@ PREFIX = "alerts."
 TEST_DRAFT = AlertDraft(TEST, "VinylVault sent this test. Alerts arrive here.", {"state": TEST})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AlertChoices:
     """Which turns are sent. `details`: with the advice of the checks, which may name files and addresses."""
 
@@ -40,7 +41,7 @@ class AlertChoices:
     details: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DestinationState:
     """A destination with its newest message; None before the first one."""
 

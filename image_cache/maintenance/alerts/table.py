@@ -2,18 +2,18 @@
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection, Row
+from image_cache.frozen import frozen
 
 HEALTHY = "healthy"
 TEST = "test"  # the event of a test; those of the others are in `service`
 KEPT_S = 90 * 86400.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Turn:
     """The verdict turned from `was` to `state`. `trouble_at`: when it stopped being healthy; `at`: when it turned."""
 
@@ -23,7 +23,7 @@ class Turn:
     at: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AlertDraft:
     """What a message says, before it has destinations. `event` is `health.changed` or `test`."""
 
@@ -32,7 +32,7 @@ class AlertDraft:
     facts: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AlertMessage:
     """One message to one destination. `state` is waiting, sending, sent or failed; `reason` says why it did not arrive."""
 

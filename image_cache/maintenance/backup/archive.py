@@ -11,11 +11,11 @@ import os
 import tarfile
 import tempfile
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from image_cache.errors import ArchiveRejected
+from image_cache.frozen import frozen
 
 HEAD, LIST = "vinylvault.json", "manifest.jsonl"
 FORMAT = 1
@@ -29,7 +29,7 @@ MAX_MEMBERS = 4_000_000
 KINDS = {b"1": "a hard link", b"2": "a symbolic link", b"3": "a device", b"4": "a device", b"5": "a folder", b"6": "a pipe"}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ArchiveMember:
     name: str
     size_bytes: int

@@ -1,13 +1,14 @@
 """Result of a health check: name, state, what it means, and what an operator does about it."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from image_cache.frozen import frozen
 
 # Without these no page can be served; everything else only costs images, or time.
 VITAL = ("Catalogue", "Rights")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Check:
     """`state` is that of a lamp: well, working, warning, waiting or failed.
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from image_cache.filesystem import replacing
+from image_cache.frozen import frozen
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ OUTCOMES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ScrubFinding:
     """One damage. `where` is covers, streams, originals or files; `path` is below its folder."""
 

@@ -2,12 +2,12 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection
 from image_cache.errors import FieldRejected
+from image_cache.frozen import frozen
 from image_cache.models import Album
 from image_cache.records.batches.table import AT_A_TIME
 from image_cache.records.editing.changes_table import ChangesTable, RecordChange
@@ -18,7 +18,7 @@ EDITABLE = ("genres", "styles", "formats", "label", "media_condition", "sleeve_c
 MAX_VALUES = 30  # of one list
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FieldEdit:
     """What to do to one field: `text` replaces it, or with `adds` is added to what a list has."""
 
@@ -26,7 +26,7 @@ class FieldEdit:
     adds: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EditCount:
     """How many records were changed, were like that already, and were removed meanwhile; `failed` by reason."""
 

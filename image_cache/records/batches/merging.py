@@ -4,11 +4,12 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection
 from image_cache.errors import FieldRejected, UnknownAlbum
+from image_cache.frozen import frozen
 from image_cache.models import Album
 from image_cache.records.batches.imports import mark_of
 from image_cache.records.batches.merge_table import MergeTable
@@ -26,7 +27,7 @@ logger = logging.getLogger(__name__)
 MOVED = ("play_ids", "crate_ids", "plays")  # parts of what a merge notes that are no values of a column
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Difference:
     """A field that two records have different values of, as texts."""
 

@@ -2,16 +2,16 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.errors import FieldRejected, UnknownSelection
+from image_cache.frozen import frozen
 
 KEPT_S = 3600.0
 MAX_SELECTED = 10_000
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Selection:
     """Selected records, in the order in which they were seen. `address` is the query of the wall that they were selected on."""
 

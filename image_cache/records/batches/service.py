@@ -2,10 +2,10 @@
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.errors import FieldRejected
+from image_cache.frozen import frozen
 from image_cache.records.batches.edit import FieldEdit, RecordsEditor
 from image_cache.records.batches.imports import restored
 from image_cache.records.batches.merging import RecordMerger
@@ -24,7 +24,7 @@ Progress = Callable[[int], object]
 MAX_NAME_CHARS = 60
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ImportUndo:
     """What the undo of an import would do. `stays` were added by it and touched by a person since."""
 

@@ -2,17 +2,17 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection
+from image_cache.frozen import frozen
 
 KEPT_S = 30 * 86400.0  # how long a batch can be undone
 AT_A_TIME = 200
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RecordBatch:
     """One row. `kind` is edit, remove, merge or import; `added` and `changed` count its records, `who` is "" if unknown."""
 

@@ -1,11 +1,11 @@
 """Table module of crates in `catalog.db`: lists of records with a name, in an order that people choose."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection, Row
 from image_cache.errors import FieldRejected, UnknownCrate
+from image_cache.frozen import frozen
 
 MAX_NAME_CHARS = 60
 MAX_NOTE_CHARS = 500
@@ -14,7 +14,7 @@ MAX_RECORDS = 10_000
 AT_A_TIME = 500
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Crate:
     """A crate. Visitors see one that `is_public`; its `note` is for members."""
 

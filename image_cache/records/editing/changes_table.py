@@ -1,14 +1,13 @@
 """Table module of the changes that people made to records, in `catalog.db`: what, who, when, so that each can be undone."""
 
-from dataclasses import dataclass
-
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection, Row
+from image_cache.frozen import frozen
 
 KEPT = 50  # changes of one record; older ones are forgotten
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RecordChange:
     """One field of a record that was changed. `before` and `after` are texts as in the form; `who` is "" if unknown."""
 

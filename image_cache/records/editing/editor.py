@@ -4,12 +4,13 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection
 from image_cache.errors import FieldRejected, UnknownAlbum
+from image_cache.frozen import frozen
 from image_cache.import_models import ImportRow
 from image_cache.models import Album
 from image_cache.records.copies_table import CopiesTable
@@ -24,7 +25,7 @@ logger = logging.getLogger(__name__)
 NAMELESS = "A record must have an artist or a title."
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EditOutcome:
     """What became of a form. `wrong` are reasons by field, `clashes` what someone else saved meanwhile, by field.
 

@@ -3,9 +3,10 @@
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from image_cache.db.catalog import CatalogDatabase
+from image_cache.frozen import frozen
 from image_cache.models import AlbumQuery
 from image_cache.records.filters.sets import FilterSets, bits_of, ids_of, lasting_sets, narrowed, use_sets
 from image_cache.records.filters.table import BY_TABLE, FilterTable
@@ -16,7 +17,7 @@ SETS = ("genre", "style", "format", "decade", "label", "shelf", "stars", "condit
 NARROWED_BY = ("plays", "stars", "value")  # what the sets depend on, besides the records
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Facets:
     """What there is to filter by, each value with the number of its records; and which sources there are.
 

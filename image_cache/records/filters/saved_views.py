@@ -1,16 +1,15 @@
 """Saved views: walls with their filters and order, under a name. A table of `catalog.db`."""
 
-from dataclasses import dataclass
-
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.errors import FieldRejected
+from image_cache.frozen import frozen
 
 MAX_NAME_CHARS = 60
 MAX_ADDRESS_CHARS = 1000
 MAX_VIEWS = 100
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SavedView:
     """A wall with a name. `address` is the query of its URL; `account_id` None: everyone sees it."""
 

@@ -7,10 +7,10 @@ import datetime
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
 from image_cache import money
+from image_cache.frozen import frozen
 
 DAY_S = 86400.0
 MAX_LABELS = 200  # labels and shelves: the largest ones; any other is found by its name
@@ -30,7 +30,7 @@ _SAME_GRADE = {"M-": "NM", "EX": "VG+", "VG++": "VG+"}
 _BITS = tuple(tuple(bit for bit in range(8) if byte >> bit & 1) for byte in range(256))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FilterRow:
     """What a record is filtered by and what seldom changes. `added_at` is Unix seconds."""
 
@@ -46,7 +46,7 @@ class FilterRow:
     price: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class UseRow:
     """What a record is filtered by and what changes as it is played and rated. `rating` is what is shown; times are Unix seconds."""
 

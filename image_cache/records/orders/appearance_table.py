@@ -3,9 +3,9 @@
 import logging
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 from image_cache.db.database import Connection, Database, DatabaseError, parameter_marks
+from image_cache.frozen import frozen
 from image_cache.imaging.color import Colour, unpack_palette
 from image_cache.records.orders.colours import palette_distance
 
@@ -15,7 +15,7 @@ IDS_A_STATEMENT = 500
 REVISION = "album_looks"  # in `meta`: incremented with every change of an order or a flaw
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RecordAppearance:
     """The cover of one record. `band` and `place` None: not analysed yet; `flaw` is "", "small" or "oblong"."""
 
@@ -26,7 +26,7 @@ class RecordAppearance:
     flaw: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class UnfetchedCover:
     """A cover whose source has an address, but did not send it: `failure` is why, and `next_at` (Unix seconds) when it is tried again."""
 

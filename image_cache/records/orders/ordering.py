@@ -7,9 +7,9 @@ size of the collection. Twelve bytes per album and order: 1.2 MB for 100,000 alb
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
+from image_cache.frozen import frozen
 from image_cache.models import Group
 from image_cache.records.filters.sets import GRADES
 from image_cache.records.orders.colours import BANDS
@@ -32,7 +32,7 @@ _MONTHS = ("", "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "O
 Token = str | int | None  # what the albums of a group have in common
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ShelfOrder:
     """All albums in one order. `place[id]` is the index of an album in `ids`; `starts` are the indexes where groups begin."""
 
@@ -51,7 +51,7 @@ class ShelfOrder:
         return array("q") if place == NOWHERE else self.ids[max(0, place - each) : place + each + 1]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ShelfResult:
     """What one query leaves of an order: the ids, their groups, and the index in `ids` where each group begins."""
 

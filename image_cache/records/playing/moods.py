@@ -1,14 +1,13 @@
 """Moods: what a random pick is limited to, and which records are left. A table module, read-only."""
 
-from dataclasses import dataclass
-
 from image_cache.db.catalog import CatalogDatabase
+from image_cache.frozen import frozen
 from image_cache.records.playing.random_pick import DAY_S
 
 NEVER = "never"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SpinMood:
     """What a random pick is limited to. `minutes`: the whole record plays at most so long, as far as its tracks tell.
 

@@ -1,12 +1,11 @@
 """Table module of plays and of what plays now, in `catalog.db`. SQL only; the rules are in `turntable`."""
 
-from dataclasses import dataclass
-
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection
+from image_cache.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NowPlaying:
     """A side that was started. `length_s` is None if unknown; `play_id` is that of the sitting, None until its first side counted.
 
@@ -23,7 +22,7 @@ class NowPlaying:
     account_id: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Play:
     """One time that a record was played. `sides` as they were played, "" if unknown; `player` is "" for a guest at home."""
 

@@ -7,10 +7,10 @@ import threading
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import parameter_marks
+from image_cache.frozen import frozen
 from image_cache.models import Album
 from image_cache.records.orders.ordering import NOWHERE, ShelfOrder
 
@@ -28,7 +28,7 @@ NOT_AGAIN = 20  # picks before a record may come up a second time
 MONTHS = tuple(datetime.date(2000, month, 1).strftime("%B") for month in range(1, 13))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PlayHistory:
     """When a record was played, and when it was added, in Unix seconds. `last_played_at` None: never, or at an unknown time."""
 

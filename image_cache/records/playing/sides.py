@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import groupby
 
+from image_cache.frozen import frozen
 from image_cache.models import Album, Track
 
 DISC = re.compile(r"([0-9]{1,3})-[0-9]{1,3}")
@@ -15,7 +15,7 @@ TAPES = frozenset({"cassette", "reel-to-reel", "cartridge"})
 VINYL = frozenset({"vinyl", "lp", '7"', '12"'})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Side:
     """One side of a record. `total_s` is None unless every track has a duration."""
 

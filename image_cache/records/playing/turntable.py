@@ -8,11 +8,12 @@ import logging
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection
 from image_cache.errors import FieldRejected, UnknownAlbum
+from image_cache.frozen import frozen
 from image_cache.models import Album
 from image_cache.records.library import Library
 from image_cache.records.playing.plays_table import IDLE, NowPlaying, Play, PlaysTable
@@ -28,7 +29,7 @@ GUEST_UNDO_S = 3600.0  # a guest at home takes back what was just counted, not t
 FIRST = (1e18, 2**62)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Spinning:
     """What a page about now shows. `phase` is ready, playing, flip (a side has ended), over (the last one has) or idle.
 

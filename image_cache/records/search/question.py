@@ -1,15 +1,15 @@
 """Question: the text of a search, read by the rules of the index, and as full-text syntax. Pure functions, no I/O."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from image_cache.frozen import frozen
 from image_cache.records.search.rules import JOINS, code_key, inches, name_key, plain, squash, unspaced
 from image_cache.text import ARTICLES, MAX_QUERY_CHARS, MAX_QUERY_WORDS
 
 MIN_CODE_CHARS = 3
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Question:
     """What is looked for: plain `words` for the full-text index, `key` for whole names and their beginnings, `code` for numbers."""
 

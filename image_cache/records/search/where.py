@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
+from image_cache.frozen import frozen
 from image_cache.models import Album
 from image_cache.records.search.question import Question
 from image_cache.records.search.rules import code_key, code_words, inches, indexed, name_key, plain, unspaced, year_words
@@ -14,7 +14,7 @@ MAX_CHARS = 60
 _TOKEN = re.compile(r"[^\W_]+")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HitPlace:
     """A field of a record in which a search hit, and what it says there."""
 

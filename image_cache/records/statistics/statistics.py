@@ -5,10 +5,10 @@ import itertools
 import threading
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Row
+from image_cache.frozen import frozen
 from image_cache.models import Album
 from image_cache.records.orders.appearance_table import RecordAppearanceTable
 from image_cache.records.shelf import Shelf
@@ -22,7 +22,7 @@ FIRST_YEAR = 1970
 MAX_BANDS = 1500  # of a ribbon: more are narrower than a pixel
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Portion:
     """One row of a chart: a value ("" where it is unknown), how many records have it, and the ids of some of them."""
 
@@ -31,7 +31,7 @@ class Portion:
     ids: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Statistics:
     """The whole collection. `growth` are (year, records at its end); `hours` are plays by (weekday, 0 is Monday; hour)."""
 
@@ -53,7 +53,7 @@ class Statistics:
     never_played: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Month:
     """A month of a year: its number, its plays, and the record that was played most (None if there is none)."""
 
@@ -62,7 +62,7 @@ class Month:
     album_id: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class YearReview:
     """What a year sounded like. `ribbon` are the records in the order they were played; days and gaps are None without plays."""
 

@@ -2,12 +2,12 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from image_cache import money
+from image_cache.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ValueSummary:
     """Sums by currency as `money` keeps them; times are Unix seconds, None if nothing was valued."""
 

@@ -1,16 +1,16 @@
 """Table module of values in `catalog.db`: what a marketplace asks for a record, and when it said so."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection
+from image_cache.frozen import frozen
 
 # The condition of the partial index `albums_by_valuation`, word by word.
 _ASKED = "source = 'discogs' AND gone_at IS NULL"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ValuedRecord:
     """A row of the list of values. Prices are as `money` keeps them, "" if unknown; `valued_at` is Unix seconds."""
 

@@ -1,14 +1,13 @@
 """A want: a record that someone wants and does not have. Plain data, no I/O."""
 
-from dataclasses import dataclass
-
+from image_cache.frozen import frozen
 from image_cache.models import Album
 from image_cache.text import sort_key
 
 WANTED, BOUGHT, HIDDEN = "wanted", "bought", "hidden"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Want:
     """A record that is wanted. `source` and `source_id` as of an album; those that were typed have the source `hand`.
 

@@ -4,10 +4,11 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.errors import FieldRejected, UnknownWant
+from image_cache.frozen import frozen
 from image_cache.import_models import ImportRow
 from image_cache.records.editing.own_values import HAND, parse
 from image_cache.records.merge import create_album
@@ -26,7 +27,7 @@ MAX_WANTS = 20_000
 FIELDS = ("artist", "title", "label", "catno", "year", "formats", "barcode")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class WantsSynced:
     """What reading a wantlist at its source came to."""
 

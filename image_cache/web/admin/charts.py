@@ -2,9 +2,10 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from markupsafe import Markup
+
+from image_cache.frozen import frozen
 
 WIDTH, HEIGHT = 540.0, 150.0  # of the plot; the scale is to its right
 BOX = "0 -26 600 204"
@@ -31,7 +32,7 @@ Write = Callable[[float], str]
 Tick = tuple[float, str]  # where it stands, 0 left to 1 right, and what it says
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LineChart:
     """One line of a chart: its values from left to right (None: unknown), its label, and its style.
 

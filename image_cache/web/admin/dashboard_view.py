@@ -1,10 +1,10 @@
 """View model of the dashboard: the three caches, charts, jobs, hosts, errors and the card. Reads only."""
 
 import time
-from dataclasses import dataclass
 
 from image_cache.engine.stats.history import DAY_S, LONG_S, HostFigures
 from image_cache.files.listing import Entry, entries
+from image_cache.frozen import frozen
 from image_cache.maintenance.cache_figures import cache_figures
 from image_cache.maintenance.counters_since import counters_since
 from image_cache.maintenance.health.check import verdict
@@ -28,7 +28,7 @@ SHOWN_HOSTS, SHOWN_ERRORS, SHOWN_TASKS = 12, 8, 5
 SHOWN_OWNERS, SHOWN_BIGGEST = 5, 5
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class JobRow:
     """A row of the jobs. `share` None: its progress is not known."""
 
@@ -39,7 +39,7 @@ class JobRow:
     share: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HostRow:
     """A row of the hosts."""
 
@@ -51,7 +51,7 @@ class HostRow:
     state: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ErrorRow:
     """A row of the errors."""
 

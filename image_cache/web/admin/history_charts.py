@@ -3,12 +3,12 @@
 import datetime
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from markupsafe import Markup
 
 from image_cache.engine.stats.counters import Latencies
 from image_cache.engine.stats.history import DAY_S, LONG_S, SHORT_S, Sample
+from image_cache.frozen import frozen
 from image_cache.maintenance.readonly_vault import ReadonlyVault
 from image_cache.units import size
 from image_cache.web.admin import charts
@@ -16,7 +16,7 @@ from image_cache.web.admin import charts
 MONTH_S = 30 * DAY_S
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Span:
     """Time range of the charts: `key` is in the URL, a point covers `point_s` seconds."""
 
@@ -33,7 +33,7 @@ SPANS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Point:
     """The sum of the samples of one point. `minutes` is how much of it has passed; levels carry over from the point before."""
 
@@ -54,7 +54,7 @@ class Point:
         return self.hits / asked if asked else None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Chart:
     """One chart of the page: drawing, sentence and table. `svg` None: there is nothing to draw yet."""
 

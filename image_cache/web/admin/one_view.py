@@ -1,15 +1,15 @@
 """The table of the dashboard with a column each for covers, streams and files: the same figures in the same order for all."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
+from image_cache.frozen import frozen
 from image_cache.maintenance.cache_figures import NOUNS, CacheFigures
 from image_cache.units import counted, size
 
 FULL = 0.99  # of the limit: evictions are to be expected
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StoreCell:
     """One figure of one cache. `share` is drawn as dots, `lamp` set only where there is something to say."""
 
@@ -21,7 +21,7 @@ class StoreCell:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StoreRow:
     """One figure of all three."""
 

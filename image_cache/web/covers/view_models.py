@@ -2,12 +2,12 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from markupsafe import Markup
 
 from image_cache.covers.stats import Progress
 from image_cache.engine.registry import ImageRecord
+from image_cache.frozen import frozen
 from image_cache.importers.artwork.pages import DUMMY, TWINS, CoverOptions, FlawedRecord
 from image_cache.importers.artwork.strategies import LABELS
 from image_cache.importers.artwork.table import CoverTries
@@ -43,7 +43,7 @@ KINDS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SearchLine:
     """The line of the search in progress. `is_paused` while it waits for an origin or an operator."""
 
@@ -53,7 +53,7 @@ class SearchLine:
     is_paused: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MissingRow:
     """One record without a cover. `offers` is how many images there are to choose from, `is_queued` that a search is next."""
 
@@ -64,7 +64,7 @@ class MissingRow:
     is_queued: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AuditTile:
     """One record with a flaw. `message` is the size of its cover, or what is shown instead."""
 
@@ -73,7 +73,7 @@ class AuditTile:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Section:
     """One flaw: how many records, or groups of them, have it, and some of them."""
 
@@ -84,7 +84,7 @@ class Section:
     groups: tuple[tuple[AuditTile, ...], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ProgressLine:
     """The line about covers that are being fetched, in the same words with and without scripts. `left` is empty without an estimate."""
 

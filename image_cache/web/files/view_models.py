@@ -2,11 +2,11 @@
 
 import dataclasses
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from image_cache.files.listing import Entry, Fetching
+from image_cache.frozen import frozen
 from image_cache.units import counted, size
 from image_cache.web.context import services
 from image_cache.web.template_helpers import rough
@@ -20,7 +20,7 @@ FETCH_LAMPS = {"working": "working", "waiting": "waiting", "paused": "waiting", 
 DAY_S = 86400.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FileRow:
     """One row of the page. `actions`: (value of the button, its label); `share` None: no progress to show."""
 
@@ -51,7 +51,7 @@ def file_row(entry: Entry) -> FileRow:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GroupRow:
     """One registry in a list. `share`: of its files, from 0 to 1."""
 
@@ -101,7 +101,7 @@ def open_groups(entries: list[Entry]) -> tuple[list[GroupRow], set[str]]:
 def as_json(entry: Entry, *, with_figures: bool = False) -> dict[str, Any]:
     """Return a file for the API, with the words of the page; `with_figures` also those of a running download."""
     row = file_row(entry)
-    facts = {name: getattr(entry, name) for name in Entry.__slots__ if name != "fetch"}
+    facts: dict[str, Any] = {name: getattr(entry, name) for name in Entry.__match_args__ if name != "fetch"}
     fetch = None if entry.fetch is None else dataclasses.asdict(entry.fetch)
     figures = {"figures": fetch_figures(entry.fetch) if entry.fetch else []} if with_figures else {}
     return {**facts, "fetch": fetch, "lamp": row.lamp, "says": row.says, "share": row.share, **figures}
@@ -154,7 +154,7 @@ def fetch_figures(fetch: Fetching) -> list[tuple[str, str]]:
     return figures
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AttemptRow:
     """One attempt in words. `source`: the host that it asked."""
 

@@ -1,8 +1,8 @@
 """Head of the page of an artist, a label or a shelf: the wall of that name, with a few figures and links."""
 
-from dataclasses import dataclass
 from urllib.parse import urlencode
 
+from image_cache.frozen import frozen
 from image_cache.models import AlbumQuery
 from image_cache.records.filters.narrowing import Facets
 from image_cache.web.context import services
@@ -10,7 +10,7 @@ from image_cache.web.context import services
 LINKS = 3
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AboutLink:
     """A value that many of the records have, with their number."""
 
@@ -19,7 +19,7 @@ class AboutLink:
     count: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class About:
     """What the wall of one artist, label or shelf says at its top. `years` is 1955 to 1972, "" if none is known."""
 

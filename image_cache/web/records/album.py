@@ -1,12 +1,12 @@
 """View model of the page of one record: sides, facts, spines, tint."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from flask import request, url_for
 from markupsafe import Markup
 
+from image_cache.frozen import frozen
 from image_cache.models import Album, Cover
 from image_cache.web import svg as drawing
 
@@ -15,7 +15,7 @@ HUE_STEP = 5
 CHROMA_STEP = 2
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Spine:
     """The spine of one record on the shelf."""
 

@@ -1,12 +1,12 @@
 """Filters of the wall in its address: read from it, said in words, offered with the number of records that are left."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from werkzeug.exceptions import BadRequest
 
 from image_cache import money
+from image_cache.frozen import frozen
 from image_cache.models import Album, AlbumQuery
 from image_cache.records.filters.narrowing import Facets
 from image_cache.records.filters.sets import GRADES, NO_GRADE, NO_PRICE, PLAYED, UNRATED
@@ -56,7 +56,7 @@ DIRECTIONS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FilterChoice:
     """A filter that can be chosen: its name, and (value, words, number of records) of each option."""
 

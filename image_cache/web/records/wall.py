@@ -2,13 +2,13 @@
 
 import string
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlencode
 
 from markupsafe import Markup, escape
 from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import BadRequest, NotFound
 
+from image_cache.frozen import frozen
 from image_cache.models import Album, AlbumPage, AlbumQuery, Cover, Group
 from image_cache.records.orders.colours import BANDS
 from image_cache.records.shelf import MATCH
@@ -50,7 +50,7 @@ def more_sorts() -> dict[str, str]:
     return {name: words for name, words in MORE_SORTS.items() if not is_hidden(name) and (has_values or name != "value")}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ChosenFilter:
     """A filter in words, and the URL of the same wall without it."""
 
@@ -59,7 +59,7 @@ class ChosenFilter:
     without: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class WallAddress:
     """The address of a page of the wall, parsed: everything that decides what it shows."""
 
@@ -157,7 +157,7 @@ def wall_of(query: str) -> WallAddress:
     return read_wall(MultiDict(parse_qsl(query[:MAX_QUERY_CHARS])), None)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Tile:
     """One record on the wall. `tab` is set on the first of its group; it `blinks` while its cover is being fetched.
 
@@ -249,7 +249,7 @@ def tiles(
     return result
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RulerCell:
     """One cell of the ruler. `href` is empty if there is no record under it; `page` is the page of the wall where the group begins."""
 

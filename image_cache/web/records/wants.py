@@ -1,13 +1,13 @@
 """The wantlist: its wall, one want, the form that adds one, and what makes a want a record."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from flask import Blueprint, redirect, render_template, request
 from werkzeug.exceptions import BadRequest
 from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.errors import FieldRejected
+from image_cache.frozen import frozen
 from image_cache.models import Album, Cover
 from image_cache.records.wants.want import Want
 from image_cache.records.wants.wantlist import FIELDS
@@ -42,7 +42,7 @@ DONE = {
 wanting = declare_access(read=Role.VISITOR, change=Role.MEMBER, login=PATH)(Blueprint("wanting", __name__))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ShownWant:
     """A want with its sleeve. `notes` are "" for viewers who may not read them."""
 

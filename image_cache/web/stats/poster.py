@@ -2,10 +2,10 @@
 
 import base64
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from markupsafe import escape
 
+from image_cache.frozen import frozen
 from image_cache.records.statistics.statistics import YearReview
 from image_cache.resources import resource
 from image_cache.sleeves.draw import drawn_sleeve
@@ -17,7 +17,7 @@ COVER, GAP = 184, 12
 GROUND, INK, QUIET = "#121110", "#eeede9", "#b9b6b1"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PosterRecord:
     """A record of the year: `cover` is its cover as WebP, None for a drawn sleeve."""
 

@@ -10,6 +10,7 @@ from typing import Any
 from flask import Flask
 from werkzeug.test import Client, TestResponse
 
+from image_cache.frozen import frozen
 from image_cache.models import ANONYMOUS, Stream, StreamImage, Viewer
 from image_cache.services import Services
 from image_cache.visibility import may_edit, may_see
@@ -28,7 +29,7 @@ REQUESTS: tuple[tuple[str, dict[str, str]], ...] = (
 NOWHERE = "192.0.2.1"  # reserved for documentation: neither this server nor any other
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PrivacyFinding:
     """One response that contradicts the policy."""
 

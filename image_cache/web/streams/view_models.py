@@ -2,13 +2,13 @@
 
 import datetime
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from flask import Flask
 
 from image_cache.config import ALLOWED_IMAGE_EXTENSIONS
 from image_cache.errors import FieldRejected, NotVisible
+from image_cache.frozen import frozen
 from image_cache.imaging.variants import fit
 from image_cache.models import ANONYMOUS, ImageVisibility, Stream, StreamImage, Viewer, iso_utc
 from image_cache.streams import EXTENSIONS, StreamCard, TrashedImage, without_edit_rights
@@ -34,7 +34,7 @@ SMALL_PX = 240  # of the longer edge: such an image is not enlarged
 MAX_CARDS = 24
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ImageView:
     """One image on a page. `thumb`, `tile` and `detail` are blurred for a sensitive one, `sharp_*` never are.
 
@@ -69,7 +69,7 @@ class ImageView:
     views: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TrashedView:
     """One image of the trash on a page: its blurred variant if it is sensitive, and the days until it is deleted."""
 

@@ -4,6 +4,7 @@ import io
 import itertools
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -197,10 +198,14 @@ def test_a_cover_that_does_not_exist_is_given_up_after_one_request(inside: Insid
 
 
 def test_when_the_index_is_broken_a_miss_is_still_a_placeholder(inside: Inside) -> None:
+    broken = inside.folder / "cache/index.db"
+    while not broken.is_dir():
+        inside.services.covers.cache.index.close()
+        for path in broken.parent.glob("index.db*"):
+            path.unlink(missing_ok=True)
+        with suppress(FileExistsError):  # a thread of the service was faster and made a new one
+            broken.mkdir()
     inside.services.covers.cache.index.close()
-    for path in (inside.folder / "cache").glob("index.db*"):
-        path.unlink()
-    (inside.folder / "cache/index.db").mkdir()
     answer = inside.client().get(f"/cache/detail/{'1' * 64}.webp")
     assert answer.status_code == 202
     assert answer.content_type == "image/webp"

@@ -14,10 +14,10 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from image_cache.errors import DecoderFailed
+from image_cache.frozen import frozen
 from image_cache.resources import SITE
 from image_cache.sandbox.channel import ProtocolError, WorkerChannel
 
@@ -38,7 +38,7 @@ _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "MALLOC_ARENA_MAX": 
 _TEXTS = ("title", "artist", "albumartist", "album", "date", "label", "catno", "barcode", "mbid", "track", "disc", "compilation")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Tags:
     """The tags of a file as text, not interpreted yet. `kind` is its format, such as FLAC."""
 
@@ -61,7 +61,7 @@ class Tags:
     has_large_picture: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TagReadRefused:
     """A file that could not be read, and why."""
 
