@@ -13,6 +13,7 @@ const said = document.querySelector("[data-said]");
 /** @type {{row: HTMLElement, from: number, x: number, y: number} | null} what is dragged, where it was, and where the pointer is */
 let held = null;
 let timer = 0;
+let isMoving = false; // a handle that is moved loses the focus for a moment
 /** @type {{row: HTMLElement, from: number} | null} a move by keys that is not saved yet */
 let pending = null;
 let saving = Promise.resolve();
@@ -23,7 +24,7 @@ if (list && said) {
   addEventListener("pointerup", drop);
   addEventListener("pointercancel", giveUp);
   addEventListener("keydown", (event) => event.key === "Escape" && giveUp());
-  addEventListener("pagehide", saveKeys);
+  // addEventListener("pagehide", saveKeys);
 }
 
 /** @param {HTMLElement} row */
@@ -47,13 +48,15 @@ function addGrip(row) {
     event.preventDefault();
     if (pending?.row !== row) saveKeys();
     pending ??= { row, from: placeOf(row) };
+    isMoving = true;
     put(row, Math.min(Math.max(to, 0), last));
     grip.focus();
+    isMoving = false;
     say(`${row.dataset.name}: place ${placeOf(row)}.`);
     clearTimeout(timer);
     timer = setTimeout(saveKeys, KEYS_MS);
   });
-  grip.addEventListener("blur", () => grip.isConnected && document.activeElement !== grip && saveKeys());
+  grip.addEventListener("blur", () => isMoving || saveKeys());
   row.prepend(grip);
 }
 
