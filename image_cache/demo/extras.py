@@ -50,8 +50,8 @@ def crate_of(name: str, albums: Sequence[Album]) -> list[Album]:
         quiet = [one for one in albums if (one.rating or 0) >= 4 and set(one.genres) & {"Jazz", "Folk & Country", "Classical"}]
         return sorted(quiet, key=lambda one: (one.year or 0, one.title))[:18]
     if name == "To sell":
-        return sorted((one for one in albums if (one.rating or 5) <= 2), key=lambda one: one.title)[:9]
-    return sorted((one for one in albums if one.rating == 5), key=lambda one: one.title)[3:6]
+        return sorted(albums, key=lambda one: (one.rating or 0, one.title))[:7]
+    return sorted(albums, key=lambda one: (-(one.rating or 0), one.title))[3:6]
 
 
 def keeping(album: Album) -> dict[str, str]:

@@ -57,6 +57,7 @@ function addGrip(row) {
     timer = setTimeout(saveKeys, KEYS_MS);
   });
   grip.addEventListener("blur", () => isMoving || saveKeys());
+  row.querySelector("[name=place]").addEventListener("change", () => row.querySelector("form").requestSubmit(row.querySelector("[value=move]")));
   row.prepend(grip);
 }
 
