@@ -47,6 +47,7 @@ from image_cache.maintenance.readonly_vault import ReadonlyVault
 from image_cache.maintenance.scrub import Nightly, Scrub, activity
 from image_cache.records.batches.selection_table import SelectionTable
 from image_cache.records.batches.tasks import BatchTasks
+from image_cache.records.copies_table import CopiesTable
 from image_cache.records.crates.table import CrateTable
 from image_cache.records.editing.editor import RecordEditor
 from image_cache.records.library import Library
@@ -91,6 +92,7 @@ class Services:
     removal: RecordRemoval
     selections: SelectionTable
     batch_tasks: BatchTasks
+    copies: CopiesTable
     crates: CrateTable
     accounts: Accounts
     household: Household
@@ -282,6 +284,7 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
         removal=library.removal,
         selections=selections,
         batch_tasks=BatchTasks(library.batches, selections, tasks),
+        copies=CopiesTable(catalog),
         crates=CrateTable(catalog),
         cover_editor=artwork.editor,
         record_images=artwork.images,

@@ -2,7 +2,7 @@
 
 from image_cache.db.operator_schema import ACTIONS, ALERTS
 from image_cache.db.play_schema import PLAY_IMPORTS, SCROBBLING
-from image_cache.db.record_schema import BATCHES, KEEPING, RECORD_IMAGES, VALUES, WANTS
+from image_cache.db.record_schema import BATCHES, COPIES, KEEPING, RECORD_IMAGES, VALUES, WANTS
 from image_cache.db.stream_schema import SHARES, TRASH
 
 MUSIC = """
@@ -539,4 +539,5 @@ MIGRATIONS = (
     RECORD_IMAGES,
     ALERTS,
     ACTIONS,
+    COPIES,
 )

@@ -36,6 +36,7 @@ from image_cache.web.imports.tasks import jobs
 from image_cache.web.imports.views import importing
 from image_cache.web.rate_limits import register_limits
 from image_cache.web.records.add import adding
+from image_cache.web.records.copies import copying
 from image_cache.web.records.crates import crating
 from image_cache.web.records.edit import editing
 from image_cache.web.records.have import having
@@ -138,6 +139,7 @@ def build_app(services: Services) -> Flask:
         crating,
         undoing,
         merging,
+        copying,
         removing,
         taking,
         stats,

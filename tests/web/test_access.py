@@ -69,6 +69,8 @@ GET    /album/<int:album_id>                        200 200 200 200 200 200
 GET    /album/<int:album_id>/cover                  401 403 403 200 200 200
 POST   /album/<int:album_id>/cover/<action>         401 403 403 404 404 404
 POST   /album/<int:album_id>/cover/upload           401 403 403 415 415 415
+POST   /album/<int:album_id>/copies                 401 403 403 404 404 404
+POST   /album/<int:album_id>/copies/forget          401 403 403 303 303 303
 GET    /album/<int:album_id>/crates                 401 403 200 200 200 200
 POST   /album/<int:album_id>/images                 401 403 403 415 415 415
 POST   /album/<int:album_id>/images/<int:number>/<action> 401 403 403 404 404 404
@@ -85,6 +87,7 @@ POST   /album/<int:album_id>/remove                 401 403 403 403 303 303
 POST   /album/<int:album_id>/stars                  401 403 400 400 400 400
 POST   /album/<int:album_id>/undo                   401 403 403 400 400 400
 POST   /album/<int:album_id>/unplayed               401 403 303 303 303 303
+GET    /alike                                       401 403 403 200 200 200
 POST   /api/cache/cleanup                           401 403 403 403 200 200
 POST   /api/cache/clear                             403 403 403 403 200 200
 POST   /api/cache/invalidate                        401 403 403 403 400 400

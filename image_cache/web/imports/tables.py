@@ -36,8 +36,11 @@ def page(status: int = 200, error: str = "") -> AnyResponse:
     was_discarded = last is found.preview and not found.is_waiting and last is not None and last.state != "failed"
     if running or error or was_discarded:
         last = None
+    batch_id = services().library.batches.rows.of_task(last.id) if last is not None and not found.is_waiting else None
     values = {
         "ways": available_methods(),
+        "batch_id": batch_id,
+        "alike": len(services().copies.pairs(batch_id)) if batch_id else 0,
         "running": running,
         "last": last,
         "is_waiting": found.is_waiting and last is not None,

@@ -60,6 +60,16 @@ export async function postChoice(form, submitter) {
 }
 
 /**
+ * Move a record of a crate, also while the page is left. @param {HTMLFormElement} form of its row @param {number} place from 1
+ */
+export async function moveInCrate(form, place) {
+  const body = new FormData(form);
+  body.set("action", "move");
+  body.set("place", String(place));
+  await request(form.getAttribute("action"), { method: "POST", headers: { Accept: "application/json" }, body, keepalive: true });
+}
+
+/**
  * Send a form with a file as the browser would, and return the page it leads to. An error page is returned as well.
  * @param {HTMLFormElement} form @param {(share: number) => void} onProgress @returns {Promise<Document>}
  */
