@@ -16,6 +16,7 @@ from image_cache.accounts.tokens import ApiTokens
 from image_cache.config import Settings
 from image_cache.covers import CoverLoader, ImageCache
 from image_cache.covers.build import CoverServices, open_covers
+from image_cache.covers.machine_speed import MachineSpeed
 from image_cache.covers.runtime_limits import EVICTING_S, RuntimeLimits, default_limits
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import DatabaseError
@@ -266,6 +267,7 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
         nightly.periodic_job(),
         alerts.periodic_job(),
         actions.periodic_job(),
+        MachineSpeed(covers.cache.index, parts.decoder).periodic_job(),
         memory_job(catalog, covers.cache.index.database, streams.cache.engine.index.database),
     ]
     if settings.FRONT_DIR is not None:

@@ -9,6 +9,7 @@ import click
 from image_cache.cli.command import MaintenanceCommand
 from image_cache.cli.context import EXITS, CommandContext, as_dict, reason, verdict_line
 from image_cache.cli.params import LONGEST_S, Number
+from image_cache.covers.machine_speed import measured_ms, time_limits
 from image_cache.covers.stats import CacheStats
 from image_cache.db.database import DatabaseError
 from image_cache.engine.stats.history import Failure, HostFigures, WriteBudget
@@ -35,6 +36,7 @@ class StatusReport:
     wear: WriteBudget
     memory_used_bytes: int | None = None
     caches: tuple[CacheFigures, ...] = ()
+    cover_cpu_ms: float | None = None  # what rendering a cover takes of this machine; None while it was not measured
 
     @property
     def paused(self) -> tuple[HostFigures, ...]:
@@ -68,6 +70,7 @@ class StatusReport:
             "hosts": [asdict(host) for host in self.hosts],
             "recent_failures": [asdict(failure) for failure in self.failures],
             "wear": asdict(self.wear),
+            "cover_cpu_ms": self.cover_cpu_ms,
             "caches": {cache.name: {**cache.to_dict(), "root": str(cache.root)} for cache in self.caches},
         }
 
@@ -83,6 +86,7 @@ def collect(vault: ReadonlyVault, live: dict[str, Any] | None = None, *, failure
         wear=vault.wear(),
         memory_used_bytes=live.get("memory_used_bytes") if live else None,
         caches=cache_figures(vault),
+        cover_cpu_ms=measured_ms(vault.index),
     )
 
 
@@ -153,7 +157,15 @@ def main_rows(report: StatusReport) -> list[tuple[str, str]]:
         ("Queue", f"{stats.queued:,} waiting, {stats.running:,} running"),
         *cache_rows(report),
         ("Free disk space", megabytes(stats.disk_free_bytes)),
+        *speed_rows(report.cover_cpu_ms),
     ]
+
+
+def speed_rows(cost_ms: float | None) -> list[tuple[str, str]]:
+    """Return how fast this machine renders, and how long an image may take on it."""
+    if cost_ms is None:
+        return []
+    return [("Machine speed", f"{cost_ms:,.0f} ms of CPU time per cover; an image may take {time_limits(cost_ms)[0]} s")]
 
 
 def cache_rows(report: StatusReport) -> list[tuple[str, str]]:
