@@ -27,6 +27,7 @@ from image_cache.units import megabytes
 
 TERMINAL_S, PIPED_S = 2.0, 60.0
 ENTER, LEAVE = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"  # the alternate screen without a cursor, and back
+SHOWN_COUNTERS = ("fetches", "failures", "renders")
 COUNTERS = ("hits", "misses", "fetches", "failures", "renders", "evictions")
 SIZE_DOTS = 20
 SHOWN_HOSTS, SHOWN_FAILURES, SHOWN_REQUESTED = 4, 8, 2
@@ -113,7 +114,9 @@ def _page(context: CommandContext, seen: StatusReport | str, rates: Rates, inter
     if isinstance(seen, str):
         return [*lines, seen, "", "For details: cache_monitor.py --action health. Press Ctrl-C to quit."]
     lines += [seen.line(is_short=True), "", f"{'per second':<12}" + "".join(f"{f'{window:.0f} s':>12}" for window in WINDOWS_S)]
-    for name in COUNTERS:
+    for cache in seen.caches:
+        lines.append(f"{cache.name:<12}" + "".join(f"{_requests(rates, cache.name, window):>12}" for window in WINDOWS_S))
+    for name in SHOWN_COUNTERS:
         lines.append(f"{name:<12}" + "".join(f"{_shown(rates.rate(name, window)):>12}" for window in WINDOWS_S))
     lines.append(f"{'KB fetched':<12}" + "".join(f"{_shown(rates.rate('fetched_bytes', w), 1000):>12}" for w in WINDOWS_S))
     stats = seen.stats
@@ -126,13 +129,6 @@ def _page(context: CommandContext, seen: StatusReport | str, rates: Rates, inter
         "",
         f"{'hits in':<8}{'10 s':>6}{'100 s':>8}{'1000 s':>8}   {'size':<20} {'limit':>7} {'evict':>6} {'queue':>6} {'err':>4}",
         *(store_line(cache, rates) for cache in seen.caches),
-        f"{'requests':<8}{' per s':>6}",
-        *(
-            f"{cache.name:<8}"
-            + "".join(f"{_requests(rates, cache.name, window):>{w}}" for window, w in zip(WINDOWS_S, (6, 8, 8), strict=True))
-            for cache in seen.caches
-        ),
-        *most_requested_lines(seen.live, context.out.width),
     ]
     if bad := [host for host in seen.hosts if host.reason]:
         lines += ["", "failing origins"]
@@ -140,6 +136,7 @@ def _page(context: CommandContext, seen: StatusReport | str, rates: Rates, inter
     if seen.failures:
         lines += ["", "last errors"]
         lines += [f"  {clock_time(failure.at)}  {failure.reason[:36]:<36}  {failure.what}" for failure in seen.failures]
+    lines += most_requested_lines(seen.live, context.out.width)
     return [*lines, "", f"updated every {interval_s:g} s; press Ctrl-C to quit"]
 
 

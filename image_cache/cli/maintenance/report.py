@@ -10,7 +10,7 @@ import click
 
 from image_cache.cli.command import MaintenanceCommand
 from image_cache.cli.context import EXITS, CommandContext, reason, verdict_line
-from image_cache.cli.maintenance.status import StatusReport, caches_table, collect, main_rows
+from image_cache.cli.maintenance.status import StatusReport, collect, main_rows, short, since_line
 from image_cache.cli.output import Output
 from image_cache.engine.key import Key
 from image_cache.engine.stats.history import HostFigures, WriteBudget
@@ -41,7 +41,21 @@ def report(context: CommandContext) -> int:
     out.line()
     out.rows([*main_rows(known), *_work_rows(known), *speed])
     out.line()
-    caches_table(out, known)
+    out.table(
+        ("cache", "entries", "bytes", "of", "hits", "misses", "evicted", "waiting", "given up"),
+        [
+            (
+                cache.name,
+                short(cache.entries),
+                megabytes(cache.size_bytes),
+                megabytes(cache.budget_bytes),
+                *map(short, (cache.hits, cache.misses, cache.evictions, cache.waiting + cache.running, cache.given_up)),
+            )
+            for cache in known.since_caches
+        ],
+        right=range(1, 9),
+    )
+    out.line(since_line(known))
     if sizes:
         out.line()
         out.table(

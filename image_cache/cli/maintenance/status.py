@@ -9,7 +9,7 @@ import click
 
 from image_cache.cli.command import MaintenanceCommand
 from image_cache.cli.context import EXITS, CommandContext, as_dict, reason, verdict_line
-from image_cache.cli.output import Output
+from image_cache.cli.output import WIDTH, Output
 from image_cache.cli.params import LONGEST_S, Number
 from image_cache.covers.machine_speed import measured_ms, time_limits
 from image_cache.covers.stats import CacheStats
@@ -51,7 +51,7 @@ class StatusReport:
     def line(self, *, is_short: bool = False) -> str:
         """Return the figures that are worth a glance, in one line; a short one is 80 columns, without streams and files."""
         stats = self.stats
-        parts = (
+        parts: tuple[str, ...] = (
             "no requests yet" if stats.hit_rate is None else f"{stats.hit_rate:.0f}% hits",
             f"{short(self.stale)} stale",
             f"{short(stats.misses)} misses",
@@ -61,6 +61,10 @@ class StatusReport:
             f"{megabytes(self.wear.today_bytes)} written",
             *(f"{cache.name} {megabytes(cache.size_bytes)}" for cache in self.caches[1:] if cache.entries and not is_short),
         )
+        if not is_short:
+            return "  ".join(parts)
+        while len("  ".join(parts)) > WIDTH:
+            parts = parts[:-1]
         return "  ".join(parts)
 
     def to_dict(self) -> dict[str, Any]:
@@ -114,8 +118,9 @@ def status(context: CommandContext) -> int:
         out.line(report.line(is_short=out.is_terminal))
         out.line()
         out.rows(main_rows(report))
-        out.line()
-        caches_table(out, report)
+        if out.is_terminal:
+            out.line()
+            caches_table(out, report)
         out.line()
     out.wrapped("", verdict_line(checks))
     if reason(checks):
@@ -192,8 +197,13 @@ def caches_table(out: Output, report: StatusReport) -> None:
         ],
         right=range(1, 5),
     )
+    out.line(since_line(report))
+
+
+def since_line(report: StatusReport) -> str:
+    """Return when the counters of the tables began."""
     since = time.strftime("%Y-%m-%d %H:%M", time.localtime(report.since)) if report.since else "the beginning"
-    out.line(f"Counters since {since}. To count from now: vinylvault reset-counters")
+    return f"Counters since {since}. To count from now: vinylvault reset-counters"
 
 
 def _row(
