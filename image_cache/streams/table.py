@@ -86,7 +86,7 @@ class StreamTable:
         return [image_of(row) for row in rows]
 
     def image_ids(self) -> list[str]:
-        """Return the ids of all images, also of those in the trash."""
+        """Return the ids of all images, without those in the trash."""
         return [str(row["id"]) for row in self.db.rows("SELECT id FROM stream_images")]
 
     def image(self, image_id: str) -> tuple[Stream, StreamImage] | None:
