@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 OFFLINE_PAUSE_S = 15.0  # after a storage did not answer, no request waits for it for so long
 ORPHAN_AGE_S = 3600.0  # an upload has ended by then
 TRASH_VARIANT = "trash_thumb"  # what the owner sees of an image in the trash, whose own variants are gone
+REFILL_SHARE = 0.8  # of the limit; beyond it, a refill would evict what someone looked at
+MAX_REFILL, REFILL_PART = 2000, 200  # variants at a time; images of one statement
 # Rendered together: one decode makes them all, and together they always have the same bytes.
 SETS = (
     ("stream_thumb", "stream_detail"),
@@ -55,6 +57,7 @@ class StreamImages:
         self._decoder = decoder
         self._clock = clock
         self._renders = RenderQueue(self.body)
+        self._tried: set[tuple[str, str]] = set()  # by this refill, also in vain; only housekeeping uses it
         self._probe = threading.Lock()  # held while the storage is asked whether it answers
         self._offline_until = 0.0  # monotonic; unlocked, because a lost race costs one more attempt
 
@@ -96,6 +99,40 @@ class StreamImages:
         """Enqueue a missing variant and wait a moment for it: for request threads. Raises `QueueFull`, `StorageError`."""
         self._check_online()
         return self._renders.request(image, variant, page)
+
+    def refill(self) -> None:
+        """After a restore or with another quality: render what pages show of every image, behind what is requested.
+
+        Ends once everything is rendered or was tried, or most of the cache is in use. Raises `DatabaseError`.
+        """
+        if not self.cache.needs_refill() or self._renders.waiting() or self.is_offline():
+            return
+        totals = self.cache.engine.index.totals(self.cache.engine.namespace)
+        wanted = [] if totals.bytes > REFILL_SHARE * self.cache.engine.budget_bytes else self._unrendered()
+        self._tried.update((image.image_id, variant) for image, variant in wanted)
+        if wanted:
+            logger.info("stream images rendered again images=%s", len(wanted))
+            self._renders.refill(wanted)
+        else:
+            self.cache.end_refill()
+            self._tried.clear()
+
+    def _unrendered(self) -> list[tuple[StreamImage, str]]:
+        """Return one variant of each set that pages show and that is not cached, at most so many, of what was not tried yet."""
+        wanted: list[tuple[StreamImage, str]] = []
+        for stream in self._rows.streams():
+            images = self._rows.images(stream.id)
+            for start in range(0, len(images), REFILL_PART):
+                part = images[start : start + REFILL_PART]
+                keys = {image.image_id: self.cache.key(image.image_id).digest for image in part}
+                stored = self.cache.engine.index.variants_of(list(keys.values()))
+                for image in part:
+                    names = [SETS[0][0]] + ([SETS[1][0]] if image.is_sensitive else [])
+                    have = stored.get(keys[image.image_id], set())
+                    wanted += [(image, name) for name in names if name not in have and (image.image_id, name) not in self._tried]
+                if len(wanted) >= MAX_REFILL:
+                    return wanted[:MAX_REFILL]
+        return wanted
 
     def close(self) -> None:
         self._renders.close()

@@ -295,6 +295,7 @@ class StreamImageManager:
             self.shares.flush()
             self.cache.engine.flush()
             self.images.sweep()
+            self.images.refill()
             self.trash.expire()
         except (DatabaseError, CacheError) as error:
             logger.warning("stream housekeeping incomplete reason=%s", error)

@@ -87,6 +87,10 @@ class StreamTable:
         rows = self.db.rows(f"{_IMAGE} WHERE stream_id = ? ORDER BY position, number", (stream_id,))
         return [image_of(row) for row in rows]
 
+    def image_ids(self) -> list[str]:
+        """Return the ids of all images, without those in the trash."""
+        return [str(row["id"]) for row in self.db.rows("SELECT id FROM stream_images")]
+
     def image(self, image_id: str) -> tuple[Stream, StreamImage] | None:
         """Return an image with its stream, by one statement whether it exists or not: timing reveals nothing."""
         row = self.db.row(

@@ -112,7 +112,10 @@ def _http_error(error: HTTPException) -> Any:
         return error
     # Show our own messages, but replace those of werkzeug.
     is_own = error.description and error.description != type(error).description
-    response = _response(error.code, (error.description or "") if is_own else "")
+    sentence = (error.description or "") if is_own else ""
+    if error.code == 413:
+        sentence = sentence or getattr(request, "too_large", "")
+    response = _response(error.code, sentence)
     for name, value in error.get_headers():
         if name.lower() in ("allow", "retry-after", "www-authenticate"):
             response.headers[name] = value

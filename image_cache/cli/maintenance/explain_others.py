@@ -2,6 +2,7 @@
 
 import os
 import re
+from dataclasses import field
 
 from image_cache.cli.context import CommandContext
 from image_cache.cli.maintenance.report import clock_time
@@ -27,6 +28,8 @@ class Explanation:
     facts: dict[str, str]
     why: str
     is_stored: bool
+    variants: dict[str, str] = field(default_factory=dict)  # of a cover: what is to be said about each size
+    digest: str = ""  # of a cover
 
 
 def find_image(context: CommandContext, asked: str) -> StreamImage | None:
