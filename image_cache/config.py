@@ -362,6 +362,14 @@ class Settings:
         low=1,
         high=4096,
     )
+    STREAM_QUOTA_MB: float = setting(
+        0.0,
+        "Maximum size of all images that the streams of one owner hold, with their trash. 0: no limit. Operators can set another value for an account.",
+        "VINYL_VAULT_STREAM_QUOTA_MB",
+        unit="MB",
+        low=0,
+        high=100_000_000,
+    )
     STREAM_CACHE_SIZE_MB: float = setting(
         256.0,
         "Maximum size of the stream image cache.",
@@ -556,6 +564,10 @@ class Settings:
     @property
     def max_image_upload_bytes(self) -> int:
         return int(self.MAX_IMAGE_UPLOAD_SIZE_MB * MEGABYTE)
+
+    @property
+    def stream_quota_bytes(self) -> int:
+        return int(self.STREAM_QUOTA_MB * MEGABYTE)
 
     @property
     def max_upload_request_bytes(self) -> int:

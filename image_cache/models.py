@@ -256,6 +256,7 @@ class StreamImage:
     number: int = 0
     is_animated: bool = False  # known at its upload only
     taken_at: str = ""
+    duration_s: float | None = None  # of a video; None: an image
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from image_cache.db.database import Connection
 from image_cache.errors import CacheError, DuplicateImage, NotVisible, QuotaExceeded, StorageError
 from image_cache.models import Stream, StreamImage, iso_utc
 from image_cache.streams.images import StreamImages
+from image_cache.streams.quotas import StreamQuotas
 from image_cache.streams.selection_table import ImageChangeTable
 from image_cache.streams.table import StreamTable
 from image_cache.streams.validation import new_image_id
@@ -25,18 +26,25 @@ class StreamMoving:
     """
 
     def __init__(
-        self, rows: StreamTable, images: StreamImages, max_images: int, *, clock: Callable[[], float] = time.time
+        self,
+        rows: StreamTable,
+        images: StreamImages,
+        max_images: int,
+        quotas: StreamQuotas,
+        *,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._rows = rows
         self._moved = ImageChangeTable(rows.db)
         self._images = images
         self._max_images = max_images
+        self._quotas = quotas
         self._clock = clock
 
     def move(self, image: StreamImage, target: Stream, *, position: int | None = None) -> StreamImage:
         """Move an image to the end of another stream, or to a position there. It keeps its id, title, visibility and views.
 
-        Raises `DuplicateImage`, `QuotaExceeded`, `NotVisible`, `StorageError` or `DatabaseError`: then it stays where it was.
+        Raises `DuplicateImage`, `QuotaExceeded`, `SpaceExceeded`, `NotVisible`, `StorageError` or `DatabaseError`: then it stays where it was.
         """
         moved = replace(image, stream_id=target.slug, file_path=f"{target.slug}/{image.file_path.rpartition('/')[2]}")
 
@@ -85,6 +93,8 @@ class StreamMoving:
                     raise DuplicateImage(duplicate)
                 if self._rows.count(conn, target.id) >= self._max_images:
                     raise QuotaExceeded(self._max_images)
+                is_move = made.image_id == image.image_id
+                self._quotas.check(target, len(body), conn, moved_from=image.stream_id if is_move else "")
                 if not sha256 or not write(conn, sha256):
                     raise NotVisible
         except BaseException:

@@ -161,8 +161,9 @@ class StreamTable:
         """Append an image; its original is no orphan any more."""
         conn.execute(
             "INSERT INTO stream_images (id, stream_id, filename, file_path, visibility, title, description, folded, is_sensitive,"
-            " position, size_bytes, width, height, format, sha256, average, created_at, view_count, taken_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?,"
-            " (SELECT coalesce(max(position), 0) + 1 FROM stream_images WHERE stream_id = ?), ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " position, size_bytes, width, height, format, sha256, average, created_at, view_count, taken_at,"
+            " duration_s) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?,"
+            " (SELECT coalesce(max(position), 0) + 1 FROM stream_images WHERE stream_id = ?), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 image.image_id,
                 stream_id,
@@ -182,6 +183,7 @@ class StreamTable:
                 datetime.datetime.fromisoformat(image.created_at).timestamp(),
                 image.view_count,
                 image.taken_at,
+                image.duration_s,
             ),
         )
         conn.execute("DELETE FROM stray_originals WHERE file_path = ?", (image.file_path,))
@@ -311,4 +313,5 @@ def image_of(row: Row | Mapping[str, Any]) -> StreamImage:
         average=row["average"],
         number=row["number"],
         taken_at=row["taken_at"],
+        duration_s=row["duration_s"],
     )

@@ -20,6 +20,7 @@ from image_cache.imaging.decoder import Decoder
 from image_cache.imaging.variants import Facts
 from image_cache.models import ImageVisibility, Stream, StreamImage, iso_utc
 from image_cache.streams.images import SETS, StreamImages
+from image_cache.streams.quotas import StreamQuotas
 from image_cache.streams.table import StreamTable
 from image_cache.streams.validation import (
     checked_description,
@@ -60,11 +61,16 @@ class UploadLimits:
     max_images: int = 50
     quality: int = 85
     recipe: str = "fast"
+    quota_bytes: int = 0  # of all streams of an owner; 0: no limit
 
     @classmethod
     def as_set(cls, settings: Settings) -> Self:
         return cls(
-            settings.max_image_upload_bytes, settings.MAX_STREAM_IMAGES_PER_STREAM, settings.IMAGE_QUALITY, settings.RECIPE
+            settings.max_image_upload_bytes,
+            settings.MAX_STREAM_IMAGES_PER_STREAM,
+            settings.IMAGE_QUALITY,
+            settings.RECIPE,
+            settings.stream_quota_bytes,
         )
 
 
@@ -78,9 +84,11 @@ class Uploads:
         decoder: Decoder,
         *,
         limits: UploadLimits,
+        quotas: StreamQuotas,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.limits = limits
+        self._quotas = quotas
         self._rows = rows
         self._images = images
         self._decoder = decoder
@@ -91,7 +99,10 @@ class Uploads:
     def store(self, stream: Stream, upload: Upload, *, wait_s: float | None = None) -> StreamImage:
         """Store one image. The caller has checked that the viewer may edit the stream.
 
-        A request thread passes `wait_s`, the longest wait for other uploads and for the decoder. Raises `UploadTooLarge`, `FieldRejected`, `QuotaExceeded`, `DuplicateImage`, `ImageRejected`, `DecoderFailed`,
+        A request thread passes `wait_s`, the longest wait for other uploads and for the decoder.
+
+        Raises `UploadTooLarge`, `FieldRejected`, `QuotaExceeded`, `SpaceExceeded`, `DuplicateImage`, `ImageRejected`,
+        `DecoderFailed`,
         `StorageError`, `QueueFull`, `DecoderBusy` or `DatabaseError`; nothing of the upload is stored then.
         """
         title, description = checked_title(upload.title), checked_description(upload.description)
@@ -101,7 +112,7 @@ class Uploads:
         try:
             body = self._read(upload.data)
             sha256 = hashlib.sha256(body).digest()
-            self._check_quota(stream, sha256)
+            self._check_quota(stream, sha256, len(body))
             facts = self._probe(body, wait_s)
             names = (*SETS[0], *(SETS[1] if upload.is_sensitive else ()))
             bodies, dimensions, average = self._images.render(body, names, wait_s)
@@ -172,6 +183,7 @@ class Uploads:
                     raise DuplicateImage(duplicate)
                 if self._rows.count(conn, stream.id) >= self.limits.max_images:
                     raise QuotaExceeded(self.limits.max_images)
+                self._quotas.check(stream, len(body), conn)
                 self._rows.add_image(conn, stream.id, image, sha256)
         except BaseException:
             with contextlib.suppress(Exception):
@@ -194,10 +206,11 @@ class Uploads:
         except OSError as error:
             raise StorageError("upload", error.strerror or str(error)) from error
 
-    def _check_quota(self, stream: Stream, sha256: bytes) -> None:
+    def _check_quota(self, stream: Stream, sha256: bytes, size_bytes: int) -> None:
         with self._rows.db.reading() as conn:
             duplicate, count = self._rows.duplicate_of(conn, stream.id, sha256), self._rows.count(conn, stream.id)
         if duplicate is not None:
             raise DuplicateImage(duplicate)
         if count >= self.limits.max_images:
             raise QuotaExceeded(self.limits.max_images)
+        self._quotas.check(stream, size_bytes)

@@ -71,6 +71,7 @@ class BodyLimits:
     file_bytes: int
     request_bytes: int
     form_parts: int | None = None
+    refusal: Exception | None = None  # raised for a larger request in place of the general one
 
 
 def larger_body(limits: Callable[[], BodyLimits | None]) -> Callable[[View], View]:
@@ -98,6 +99,8 @@ def set_body_limits() -> None:
     limits = declared() if declared is not None else None
     if limits is None:
         return
+    if limits.refusal is not None and (request.content_length or 0) > limits.request_bytes:
+        raise limits.refusal
     upload = cast(UploadRequest, request)
     upload.max_content_length = limits.request_bytes
     if limits.form_parts is not None:

@@ -38,6 +38,7 @@ GET    /accounts/<int:account_id>/remove            401 403 403 403 400 400
 POST   /accounts/<int:account_id>/remove            401 403 403 403 400 400
 POST   /accounts/<int:account_id>/reset             401 403 403 403 400 400
 POST   /accounts/<int:account_id>/role              401 403 403 403 400 400
+POST   /accounts/<int:account_id>/space             401 403 403 403 400 400
 POST   /accounts/guests                             401 403 403 403 303 303
 POST   /accounts/invite                             401 403 403 403 400 400
 POST   /accounts/links/<int:link_id>/revoke         401 403 403 403 404 404

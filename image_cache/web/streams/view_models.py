@@ -10,9 +10,10 @@ from flask import Flask
 from image_cache.config import ALLOWED_IMAGE_EXTENSIONS
 from image_cache.errors import FieldRejected, NotVisible
 from image_cache.imaging.variants import fit
-from image_cache.models import ANONYMOUS, ImageVisibility, Stream, StreamImage, Viewer, iso_utc
+from image_cache.models import ANONYMOUS, ImageVisibility, Stream, StreamImage, Viewer
 from image_cache.streams import EXTENSIONS, StreamCard, TrashedImage, without_edit_rights
 from image_cache.streams.build import get_cached_image_display as display
+from image_cache.streams.quotas import OwnerSpace
 from image_cache.visibility import is_member, may_edit, may_own
 from image_cache.web.context import OWNER_ROLES, services
 from image_cache.web.streams.shapes import row_sizes, shape_of, square_sizes
@@ -191,6 +192,7 @@ def upload_limits(stream: Stream) -> dict[str, Any]:
     used = services().stream_queries.stats(stream)["total"] + services().streams.trash.totals(stream)[0]
     return {
         "max_mb": limits.max_bytes / 1e6,
+        "space": owner_space(stream),
         "max_bytes": limits.max_bytes,
         "max_images": limits.max_images,
         "used": used,
@@ -201,68 +203,12 @@ def upload_limits(stream: Stream) -> dict[str, Any]:
     }
 
 
-def image_json(image: StreamImage, stream: Stream, viewer: Viewer) -> dict[str, Any]:
-    """Return an image for the API. Facts for its editors are left out for others."""
-    shown = image_view(image, stream, viewer)
-    facts: dict[str, Any] = {
-        "image_id": image.image_id,
-        "stream_id": image.stream_id,
-        "title": image.title,
-        "description": image.description,
-        "visibility": image.visibility.value,
-        "sensitive": image.is_sensitive,
-        "dimensions": list(image.dimensions),
-        "created_at": image.created_at,
-        "page_url": shown.page,
-        "thumb_url": shown.thumb,
-        "detail_url": shown.detail,
-        "large_url": shown.large,
-    }
-    if shown.may_edit:
-        facts |= {
-            "position": image.position,  # gaps in it would reveal hidden images
-            "filename": image.filename,
-            "format": image.format,
-            "size_bytes": image.size_bytes,
-            "view_count": shown.views,
-            "taken_at": image.taken_at or None,
-            "last_accessed": image.last_accessed,
-            "original_url": address(image, "original"),
-        }
-    return facts
-
-
-def trashed_json(trashed: TrashedImage, stream: Stream) -> dict[str, Any]:
-    """Return an image of the trash for the API: for editors of its stream."""
-    image = trashed.image
-    return {
-        "image_id": image.image_id,
-        "stream_id": image.stream_id,
-        "title": image.title,
-        "description": image.description,
-        "visibility": image.visibility.value,
-        "filename": image.filename,
-        "size_bytes": image.size_bytes,
-        "thumb_url": f"/streams/{stream.slug}/trash/{image.image_id}",
-        "trashed_at": iso_utc(trashed.trashed_at),
-        "days_left": services().streams.trash.days_left(trashed.trashed_at),
-    }
-
-
-def stream_json(stream: Stream, count: int, viewer: Viewer) -> dict[str, Any]:
-    """Return a stream for the API; `count` is how many images this viewer may see."""
-    facts: dict[str, Any] = {
-        "stream_id": stream.slug,
-        "title": stream.title,
-        "description": stream.description,
-        "owner": stream.owner_name,
-        "images": count,
-        "url": f"/streams/{stream.slug}",
-        "may_edit": may_edit(viewer, stream),
-    }
-    if facts["may_edit"]:
-        facts["visibility"] = stream.visibility.value
-    return facts
+def owner_space(stream: Stream) -> OwnerSpace | None:
+    """Return the space of the owner of a stream, if the viewer of this session is that owner and has a limit; else None."""
+    if stream.owner_id is None or viewer().account_id != stream.owner_id:
+        return None
+    space = services().streams.quotas.space(stream.owner_id)
+    return None if space.limit_bytes is None else space
 
 
 def register_stream_helpers(app: Flask) -> None:

@@ -23,7 +23,7 @@ function initUploader(place) {
   const isBusy = () => uploads.some(({ state }) => state === "waiting" || state === "working" || state === "resting");
   const add = (files) => {
     for (const file of files) uploads.push({ file, form, row: addRow(place, file), state: "waiting" });
-    for (const upload of uploads) if (upload.state === "waiting") checkSize(upload, Number(place.dataset.maxBytes));
+    for (const upload of uploads) if (upload.state === "waiting") checkSize(upload, place.dataset);
     updateSummary(place, uploads);
     startWaiting();
   };
@@ -108,9 +108,11 @@ function acceptPastes(add) {
   });
 }
 
-/** @param {Upload} upload @param {number} maxBytes */
-function checkSize(upload, maxBytes) {
-  if (upload.file.size > maxBytes) refuse(upload, `This file is ${megabytes(upload.file.size)}. The limit is ${maxBytes / 1e6} MB.`);
+/** @param {Upload} upload @param {DOMStringMap} limits `leftBytes` only where the space of the owner has a limit */
+function checkSize(upload, { maxBytes, leftBytes }) {
+  const { size } = upload.file;
+  if (size > Number(maxBytes)) refuse(upload, `This file is ${megabytes(size)}. The limit is ${Number(maxBytes) / 1e6} MB.`);
+  else if (leftBytes !== undefined && size > Number(leftBytes)) refuse(upload, `This file is ${megabytes(size)}, and you have ${megabytes(Number(leftBytes))} of space left. Delete images for good, or ask an operator for more space.`);
 }
 
 /** @param {Upload} upload @param {string} path @param {(upload: Upload) => void} retry */
