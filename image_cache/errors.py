@@ -462,4 +462,4 @@ class ProgramMissing(CacheError):
 
 
 class VideoRejected(CacheError):
-    """No frame could be extracted from a video."""
+    """A video cannot be stored, or no frame could be extracted from it."""

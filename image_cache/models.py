@@ -258,6 +258,10 @@ class StreamImage:
     taken_at: str = ""
     duration_s: float | None = None  # of a video; None: an image
 
+    @property
+    def is_video(self) -> bool:
+        return self.duration_s is not None
+
 
 @dataclass(frozen=True, slots=True)
 class SharedImages:

@@ -40,6 +40,7 @@ from image_cache.errors import (
     UnknownTask,
     UnknownWant,
     UploadTooLarge,
+    VideoRejected,
 )
 from image_cache.web.rate_limits import seconds_to_wait
 from image_cache.web.security import NOT_ALLOWED, logged_path
@@ -70,6 +71,7 @@ STATUSES: list[tuple[type[Exception], int]] = [
     (ProgramMissing, 501),
     (QueueFull, 429),
     (ImageRejected, 415),
+    (VideoRejected, 415),
     (OriginDenied, 400),
     (OriginError, 502),
     (StorageError, 507),

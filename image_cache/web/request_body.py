@@ -142,13 +142,13 @@ class UploadBuffer:
     def __init__(self, limit_bytes: int, folder: str | None = None) -> None:
         # The file has no name on disk: a crash leaves nothing.
         self._file: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY_BYTES, mode="w+b", dir=folder)  # noqa: SIM115
-        self._limit_bytes = limit_bytes
+        self.limit_bytes = limit_bytes
         self.size_bytes = 0
         self.has_failed = False
 
     @property
     def is_too_large(self) -> bool:
-        return self.size_bytes > self._limit_bytes
+        return self.size_bytes > self.limit_bytes
 
     def write(self, data: bytes) -> int:
         self.size_bytes += len(data)

@@ -26,6 +26,8 @@ def image_json(image: StreamImage, stream: Stream, viewer: Viewer) -> dict[str, 
         "detail_url": shown.detail,
         "large_url": shown.large,
     }
+    if image.is_video:
+        facts |= {"duration_s": image.duration_s, "video_url": shown.video}
     if shown.may_edit:
         facts |= {
             "position": image.position,  # gaps in it would reveal hidden images

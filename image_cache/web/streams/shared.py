@@ -18,7 +18,7 @@ from image_cache.web.context import services
 from image_cache.web.rate_limits import limiter
 from image_cache.web.streams import view_models as views
 from image_cache.web.streams.downloads import archive_response, chosen_images
-from image_cache.web.streams.media import download_response, variant_response, viewer_key
+from image_cache.web.streams.media import VIDEO, download_response, variant_response, video_response, viewer_key
 
 shared_pages = declare_access(read=Role.VISITOR, change=Role.VISITOR)(Blueprint("shared_pages", __name__))
 
@@ -86,6 +86,8 @@ def image(code: str, image_id: str) -> AnyResponse:
 @shared_pages.get("/s/<code>/images/<image_id>/<size>")
 def image_bytes(code: str, image_id: str, size: str) -> Response:
     """Return an image in one size. The link is looked up before validators and ranges."""
+    if size == VIDEO:
+        return video_response(partial(_find, code, image_id), is_shared=True)
     if size not in views.SIZES:
         raise NotVisible
     return variant_response(partial(_find, code, image_id), size, is_shared=True)

@@ -17,11 +17,13 @@ from image_cache.errors import (
     FieldRejected,
     ImageRejected,
     NotVisible,
+    ProgramMissing,
     QueueFull,
     QuotaExceeded,
     SpaceExceeded,
     StorageError,
     UploadTooLarge,
+    VideoRejected,
 )
 from image_cache.models import ImageVisibility, Stream
 from image_cache.streams import Upload
@@ -47,6 +49,8 @@ KINDS: tuple[tuple[type[Exception], str], ...] = (
     (DuplicateImage, "duplicate"),
     (FieldRejected, "text"),
     (ImageRejected, "not-an-image"),
+    (VideoRejected, "not-a-video"),
+    (ProgramMissing, "not-a-video"),
     (DecoderFailed, "not-an-image"),
     (QueueFull, "busy"),
     (DecoderBusy, "busy"),
@@ -68,7 +72,9 @@ def stream_body_limits() -> BodyLimits | None:
 def body_limits_of(stream: Stream, max_files: int) -> BodyLimits:
     """Return the limits of a form with files for a stream. One that its owner has no space for is refused before it is received."""
     settings, streams = services().settings, services().streams
-    limits = BodyLimits(streams.limits.max_bytes, settings.max_upload_request_bytes, max_files + OTHER_FIELDS)
+    file_bytes = max(streams.limits.max_bytes, streams.limits.max_video_bytes)
+    request_bytes = max(settings.max_upload_request_bytes, file_bytes + FORM_OVERHEAD_BYTES)
+    limits = BodyLimits(file_bytes, request_bytes, max_files + OTHER_FIELDS)
     left = streams.quotas.left_bytes(stream)
     # A body of unknown length is received up to the general limit; then each file of it is refused or stored.
     if left is None or request.content_length is None or left + FORM_OVERHEAD_BYTES >= limits.request_bytes:
@@ -146,7 +152,7 @@ def _check_buffer(file: FileStorage) -> None:
     buffer = file.stream
     if isinstance(buffer, UploadBuffer):
         if buffer.is_too_large:
-            raise UploadTooLarge(services().streams.limits.max_bytes, buffer.size_bytes)
+            raise UploadTooLarge(buffer.limit_bytes, buffer.size_bytes)
         if buffer.has_failed:
             raise StorageError("upload", "not enough disk space on the server")
 

@@ -1,6 +1,7 @@
 """View models of streams for templates and API: plain values and URLs of exactly what the viewer may see."""
 
 import datetime
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +30,7 @@ SIZES = {
     "tile": "stream_detail",
     "tile-blurred": "stream_detail_blurred",
 }
+VIDEO_ACCEPT = ("video/mp4", "video/quicktime", ".mp4", ".mov")
 AUDIENCES = tuple(kind.value for kind in ImageVisibility)
 EDGES = {"thumb": 200, "detail": 600, "large": 1200}
 SMALL_PX = 240  # of the longer edge: such an image is not enlarged
@@ -42,6 +44,7 @@ class ImageView:
     `shape` is the class of its aspect ratio; `is_small`: under 240 px, and shown at its size. `is_exception`: an editor sees that its
     visibility is not the default of the stream. `row_sizes` and `square_sizes` say how wide a browser shows it in a gallery.
     `is_away`: not cached, and the storage of its original does not answer. `views` is None for viewers who do not edit the stream.
+    `video` is the URL of a video, `length` what it lasts (0:42); both are empty for an image.
     """
 
     image: StreamImage
@@ -68,6 +71,12 @@ class ImageView:
     square_sizes: str
     is_away: bool = False
     views: int | None = None
+    video: str = ""
+    length: str = ""
+
+    @property
+    def kind(self) -> str:
+        return "video" if self.video else "image"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +116,7 @@ def image_view(image: StreamImage, stream: Stream, viewer: Viewer, *, is_away: b
         thumb_size=fit(image.dimensions, EDGES["thumb"]),
         detail_size=fit(image.dimensions, EDGES["detail"]),
         large_size=fit(image.dimensions, EDGES["large"]),
-        alt=image.title or f"Untitled image from {stream.title}",
+        alt=image.title or f"Untitled {'video' if image.is_video else 'image'} from {stream.title}",
         visibility=image.visibility.value,
         may_edit=may,
         shape=shape,
@@ -118,7 +127,17 @@ def image_view(image: StreamImage, stream: Stream, viewer: Viewer, *, is_away: b
         square_sizes=square_sizes(ratio),
         is_away=is_away,
         views=services().streams.view_count(image) if may else None,
+        video=address(image, "video") if image.is_video else "",
+        length=length_words(image.duration_s),
     )
+
+
+def length_words(duration_s: float | None) -> str:
+    """Return how long a video lasts: 0:42, 12:05; empty for an image."""
+    if duration_s is None:
+        return ""
+    minutes, seconds = divmod(max(1, round(duration_s)), 60)
+    return f"{minutes}:{seconds:02}"
 
 
 def trashed_view(trashed: TrashedImage, stream: Stream) -> TrashedView:
@@ -198,9 +217,22 @@ def upload_limits(stream: Stream) -> dict[str, Any]:
         "used": used,
         "left": max(0, limits.max_images - used),
         "formats": list(EXTENSIONS),
+        "max_video_bytes": max_video_bytes(),
+        "max_video_mb": max_video_bytes() / 1e6,
         # The MIME types make a phone offer its camera, and convert images of its own format to one of these.
-        "accept": ",".join([*(f"image/{name.lower()}" for name in EXTENSIONS), *sorted(ALLOWED_IMAGE_EXTENSIONS)]),
+        "accept": ",".join(
+            [
+                *(f"image/{name.lower()}" for name in EXTENSIONS),
+                *sorted(ALLOWED_IMAGE_EXTENSIONS),
+                *(VIDEO_ACCEPT if max_video_bytes() else ()),
+            ]
+        ),
     }
+
+
+def max_video_bytes() -> int:
+    """Return how large an uploaded video may be; 0 if this server cannot store videos."""
+    return services().streams.limits.max_video_bytes if shutil.which("ffmpeg") else 0
 
 
 def owner_space(stream: Stream) -> OwnerSpace | None:

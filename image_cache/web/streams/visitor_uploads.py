@@ -19,6 +19,7 @@ from image_cache.web.rate_limits import limiter
 from image_cache.web.request_body import BodyLimits, larger_body
 from image_cache.web.streams.shared import facts_of, open_share, protect, visitor_page
 from image_cache.web.streams.uploads import body_limits_of, files_of_form, store_file
+from image_cache.web.streams.view_models import max_video_bytes
 
 visitor_uploads = declare_access(read=Role.VISITOR, change=Role.VISITOR)(Blueprint("visitor_uploads", __name__))
 protect(visitor_uploads)
@@ -89,4 +90,4 @@ def _sent(opened: OpenShare, file: FileStorage, sender: str) -> dict[str, Any]:
 
 
 def _limits() -> dict[str, Any]:
-    return {"max_mb": services().streams.limits.max_bytes / 1e6}
+    return {"max_mb": services().streams.limits.max_bytes / 1e6, "max_video_mb": max_video_bytes() / 1e6}

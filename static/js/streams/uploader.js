@@ -109,9 +109,12 @@ function acceptPastes(add) {
 }
 
 /** @param {Upload} upload @param {DOMStringMap} limits `leftBytes` only where the space of the owner has a limit */
-function checkSize(upload, { maxBytes, leftBytes }) {
-  const { size } = upload.file;
-  if (size > Number(maxBytes)) refuse(upload, `This file is ${megabytes(size)}. The limit is ${Number(maxBytes) / 1e6} MB.`);
+function checkSize(upload, { maxBytes, maxVideoBytes, leftBytes }) {
+  const { size, type } = upload.file;
+  const isVideo = type.startsWith("video/");
+  const most = Number(isVideo ? maxVideoBytes : maxBytes);
+  if (isVideo && !most) refuse(upload, "This server cannot store videos. An operator can install ffmpeg.");
+  else if (size > most) refuse(upload, `This file is ${megabytes(size)}. The limit is ${most / 1e6} MB.`);
   else if (leftBytes !== undefined && size > Number(leftBytes)) refuse(upload, `This file is ${megabytes(size)}, and you have ${megabytes(Number(leftBytes))} of space left. Delete images for good, or ask an operator for more space.`);
 }
 
