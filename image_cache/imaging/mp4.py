@@ -1,7 +1,7 @@
 """MP4 and QuickTime files read without a decoder: what a video is, and which of its bytes a viewer may get.
 
 Runs before ffmpeg sees the bytes, in linear time, and trusts nothing. Of a file only the boxes that a player needs and the samples of
-picture and sound are shown; location, camera, times, other tracks and whatever lies between are a mask of zeros over the same offsets.
+frames and sound are shown; location, camera, times, other tracks and whatever lies between are a mask of zeros over the same offsets.
 """
 
 import datetime
@@ -14,7 +14,7 @@ from typing import IO
 
 from image_cache.errors import VideoRejected
 from image_cache.imaging.video_mask import Mask, Range, gaps, merged
-from image_cache.imaging.video_track import Track, chunks_of
+from image_cache.imaging.video_track import VideoTrack, chunks_of
 
 MAX_MOOV_BYTES = 16 << 20
 MAX_BOXES = 4096
@@ -162,14 +162,14 @@ class _Movie:
         self._data = data
         self._base = base
         self._boxes = 0
-        self.tracks: list[Track] = []
+        self.tracks: list[VideoTrack] = []
         self.kept: list[Range] = []
         self.freed: list[int] = []
         self.times: list[Range] = []
         self.duration_s = 0.0
         self.taken_at = ""
 
-    def walk(self, parent: _Box, track: Track | None = None) -> None:
+    def walk(self, parent: _Box, track: VideoTrack | None = None) -> None:
         """Read the boxes of a container. What a player does not need is freed."""
         wanted = _PARTS[parent.name]
         for box in self._children(parent):
@@ -181,7 +181,7 @@ class _Movie:
                 self._free(box)
                 continue
             if box.name == b"trak":
-                track = Track(self._kind_of(box))
+                track = VideoTrack(self._kind_of(box))
                 self.tracks.append(track)
                 if len(self.tracks) > MAX_TRACKS:
                     raise VideoRejected(f"This video has too many tracks. The limit is {MAX_TRACKS}.")
@@ -197,9 +197,9 @@ class _Movie:
         return next(track.dimensions for track in self.tracks if track.codec)
 
     def sample_ranges(self, data: list[Range]) -> list[Range]:
-        """Return where the samples of picture and sound are. They must be in the data of this file."""
+        """Return where the samples of frames and sound are. They must be in the data of this file."""
         if not any(track.kind == b"vide" and track.codec for track in self.tracks):
-            raise VideoRejected("This file has no picture that VinylVault knows. Use H.264, HEVC, AV1 or VP9.")
+            raise VideoRejected("This file has no video track that VinylVault knows. Use H.264, HEVC, AV1 or VP9.")
         found: list[Range] = []
         for track in self.tracks:
             found += chunks_of(track)
@@ -241,7 +241,7 @@ class _Movie:
             raise VideoRejected("This video is damaged: a part is too short.")
         return int.from_bytes(found, "big")
 
-    def _read(self, box: _Box, track: Track | None) -> None:
+    def _read(self, box: _Box, track: VideoTrack | None) -> None:
         if box.name in _WITH_TIMES:
             wide = 8 if self._number(box, 0, 1) == 1 else 4
             self.times.append((box.body + 4, box.body + 4 + 2 * wide))
@@ -269,32 +269,32 @@ class _Movie:
             if not self._number(entry, 3, 1) & 1:
                 raise VideoRejected("This video refers to other files. Export it with all its data in one file.")
 
-    def read_descriptions(self, box: _Box, track: Track) -> None:
+    def read_descriptions(self, box: _Box, track: VideoTrack) -> None:
         for entry in self._children(_Box(b"stsd", box.start, box.body + 8, box.end)):
             if track.kind != b"vide":
                 continue
             if entry.name not in CODECS:
                 name = entry.name.decode("ascii", "replace")
-                raise VideoRejected(f"The picture of this video is coded as {name!r}. Use H.264, HEVC, AV1 or VP9.")
+                raise VideoRejected(f"The video track of this file is coded as {name!r}. Use H.264, HEVC, AV1 or VP9.")
             width, height = self._number(entry, 24, 2), self._number(entry, 26, 2)
             if not 0 < width * height <= MAX_PIXELS:
                 raise VideoRejected(f"This video has {width:,} by {height:,} px. The limit is 4,096 by 2,304 px.")
             track.codec, track.dimensions = entry.name, (width, height)
 
-    def read_sizes(self, box: _Box, track: Track) -> None:
+    def read_sizes(self, box: _Box, track: VideoTrack) -> None:
         same, count = self._number(box, 4), self._number(box, 8)
         if count > MAX_SAMPLES:
             raise VideoRejected("This video has too many frames.")
         track.sizes = array("I", [same]) * count if same else self._table(box, 12, count)
 
-    def read_runs(self, box: _Box, track: Track) -> None:
+    def read_runs(self, box: _Box, track: VideoTrack) -> None:
         count = self._number(box, 4)
         if count > MAX_CHUNKS:
             raise VideoRejected("This video is made of too many pieces.")
         table = self._table(box, 8, count * 3)
         track.runs = list(zip(table[0::3], table[1::3], strict=True))
 
-    def read_chunks(self, box: _Box, track: Track) -> None:
+    def read_chunks(self, box: _Box, track: VideoTrack) -> None:
         count = self._number(box, 4)
         if count > MAX_CHUNKS:
             raise VideoRejected("This video is made of too many pieces.")

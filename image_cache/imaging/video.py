@@ -62,7 +62,7 @@ def poster_of(file: IO[bytes], duration_s: float, *, wait_s: float | None = None
     """Return a frame of an MP4 or QuickTime file as JPEG, upright, at most `POSTER_PX` wide and high.
 
     ffmpeg gets the open file and no other: as one container that is not guessed, with few decoders, without protocols of networks.
-    Raises `ProgramMissing`, `VideoRejected`, or `DecoderBusy` after `wait_s` behind other videos.
+    Raises `ProgramMissing`, `VideoRejected`, or `DecoderBusy` if other videos take longer than `wait_s`.
     """
     program = _program()
     if not _ONE.acquire(timeout=-1 if wait_s is None else wait_s):
@@ -75,7 +75,7 @@ def poster_of(file: IO[bytes], duration_s: float, *, wait_s: float | None = None
     finally:
         _ONE.release()
     if not frame:
-        raise VideoRejected("The picture of this video cannot be decoded. Export it again as H.264.")
+        raise VideoRejected("The frames of this video cannot be decoded. Export it again as H.264.")
     return frame
 
 

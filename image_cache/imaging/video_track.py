@@ -9,7 +9,7 @@ from image_cache.imaging.video_mask import Range
 
 
 @dataclass(slots=True)
-class Track:
+class VideoTrack:
     """A track of a video: `sizes` of its samples, `runs` of (first chunk from 1, samples of each), offsets of its `chunks`."""
 
     kind: bytes = b""
@@ -20,7 +20,7 @@ class Track:
     chunks: list[int] = field(default_factory=list)
 
 
-def chunks_of(track: Track) -> Iterator[Range]:
+def chunks_of(track: VideoTrack) -> Iterator[Range]:
     """Yield where the chunks of a track are in the file. Raises `VideoRejected`."""
     sample, run = 0, -1
     for number, start in enumerate(track.chunks, 1):

@@ -155,7 +155,7 @@ class StreamImages:
             yield piece
 
     def shown_pieces(self, image: StreamImage, start: int, stop: int) -> Iterator[bytes]:
-        """Yield a range of a video as its viewers get it: with zeros for location, times and all that is not picture and sound."""
+        """Yield a range of a video as its viewers get it: with zeros for location, times and all that is neither frames nor sound."""
         mask = self._rows.mask(image.image_id)
         if mask is None:  # deleted meanwhile
             raise StorageError(image.file_path, "the video was deleted")

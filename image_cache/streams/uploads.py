@@ -7,6 +7,7 @@ without bytes, and bytes without a row are found and removed as orphans. An ackn
 import contextlib
 import hashlib
 import logging
+import os
 import secrets
 import threading
 import time
@@ -268,7 +269,7 @@ class Uploads:
     def _read(self, data: bytes | BinaryIO) -> bytes:
         body = data if isinstance(data, bytes) else self._read_file(data)
         if len(body) > self.limits.max_bytes:
-            raise UploadTooLarge(self.limits.max_bytes, len(body))
+            raise UploadTooLarge(self.limits.max_bytes, len(body) if isinstance(data, bytes) else data.seek(0, os.SEEK_END))
         if not body:
             raise ImageRejected("the file is empty")
         return body

@@ -217,6 +217,7 @@ POST   /s/<code>                                    404 404 404 404 404 404
 GET    /s/<code>/add                                404 404 404 404 404 404
 POST   /s/<code>/add                                404 404 404 404 404 404
 GET    /s/<code>/images.zip                         404 404 404 404 404 404
+GET    /s/<code>/slideshow                          404 404 404 404 404 404
 GET    /s/<code>/images/<image_id>                  404 404 404 404 404 404
 GET    /s/<code>/images/<image_id>/<size>           404 404 404 404 404 404
 GET    /s/<code>/images/<image_id>/download         404 404 404 404 404 404

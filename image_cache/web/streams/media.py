@@ -84,7 +84,7 @@ def download_response(find: Find, *, is_shared: bool = False) -> Response:
 
 
 def video_response(find: Find, *, is_shared: bool = False) -> Response:
-    """Return a video as its viewers get it: the picture and the sound. `find` and `is_shared` are as for `variant_response`."""
+    """Return a video as its viewers get it: its frames and its sound. `find` and `is_shared` are as for `variant_response`."""
     stream, found = find()
     if not found.is_video:
         raise NotVisible

@@ -14,11 +14,14 @@ from image_cache.errors import LoginFailed, NotVisible
 from image_cache.models import Stream, StreamImage
 from image_cache.streams import OpenShare
 from image_cache.web.access import Role, declare_access
-from image_cache.web.context import services
+from image_cache.web.context import public_origin, services
+from image_cache.web.forwarded import url_prefix
+from image_cache.web.qr import qr_code
 from image_cache.web.rate_limits import limiter
 from image_cache.web.streams import view_models as views
 from image_cache.web.streams.downloads import archive_response, chosen_images
 from image_cache.web.streams.media import VIDEO, download_response, variant_response, video_response, viewer_key
+from image_cache.web.streams.slideshow import slide
 
 shared_pages = declare_access(read=Role.VISITOR, change=Role.VISITOR)(Blueprint("shared_pages", __name__))
 
@@ -112,6 +115,19 @@ def archive(code: str) -> Response:
     shares = services().streams.shares
     images = chosen_images(shares.images(opened))
     return archive_response(opened.stream, images, lambda image_id: shares.image(code, image_id)[1], is_original=False)
+
+
+@shared_pages.get("/s/<code>/slideshow")
+@limiter.limit(READS)
+def slideshow(code: str) -> AnyResponse:
+    """Show the images of a link one at a time; with a code to scan, if it takes images of visitors."""
+    opened = open_share(code)
+    values = slide(services().streams.shares.images(opened), opened.stream, opened.viewer)
+    if values["picture"] is not None:
+        values["picture"] = _shown(values["picture"], code)
+    add = f"{public_origin()}{url_prefix()}/s/{code}/add"
+    drawn = qr_code(add, "QR code of the page to add images") if opened.share.may_upload else ""
+    return visitor_page("streams/slideshow.html", **values | {"back": f"/s/{code}"}, address=f"/s/{code}/slideshow", code=drawn)
 
 
 def gone(_: NotVisible) -> AnyResponse:

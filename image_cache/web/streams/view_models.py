@@ -29,6 +29,8 @@ SIZES = {
     # In a gallery: the same bytes at their own URL, because an image in a list is not a view.
     "tile": "stream_detail",
     "tile-blurred": "stream_detail_blurred",
+    # In a slideshow, which no one may be looking at.
+    "screen": "stream_large",
 }
 VIDEO_ACCEPT = ("video/mp4", "video/quicktime", ".mp4", ".mov")
 AUDIENCES = tuple(kind.value for kind in ImageVisibility)
@@ -71,6 +73,7 @@ class ImageView:
     square_sizes: str
     is_away: bool = False
     views: int | None = None
+    screen: str = ""
     video: str = ""
     length: str = ""
 
@@ -127,6 +130,7 @@ def image_view(image: StreamImage, stream: Stream, viewer: Viewer, *, is_away: b
         square_sizes=square_sizes(ratio),
         is_away=is_away,
         views=services().streams.view_count(image) if may else None,
+        screen=address(image, "screen"),
         video=address(image, "video") if image.is_video else "",
         length=length_words(image.duration_s),
     )
