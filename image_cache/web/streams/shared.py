@@ -20,6 +20,7 @@ from image_cache.web.qr import qr_code
 from image_cache.web.rate_limits import limiter
 from image_cache.web.streams import view_models as views
 from image_cache.web.streams.downloads import archive_response, chosen_images
+from image_cache.web.streams.looks import more_of, upto_of_request
 from image_cache.web.streams.media import VIDEO, download_response, variant_response, video_response, viewer_key
 from image_cache.web.streams.slideshow import slide
 
@@ -39,8 +40,9 @@ def gallery(code: str) -> AnyResponse:
         return visitor_page("streams/shared_password.html")
     services().streams.shares.record_open(opened.share, viewer_key())
     images = services().streams.shares.images(opened)
-    shown = [_shown(view, code) for view in views.image_views(images, opened.stream, opened.viewer)]
-    return visitor_page("streams/shared.html", **facts_of(opened, code), pictures=shown)
+    shown = [_shown(view, code) for view in views.image_views(images[: upto_of_request()], opened.stream, opened.viewer)]
+    more = more_of(len(images), len(shown))
+    return visitor_page("streams/shared.html", **facts_of(opened, code), pictures=shown, found=len(images), more=more)
 
 
 @shared_pages.post("/s/<code>")

@@ -2,7 +2,7 @@
 
 import datetime
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -163,17 +163,28 @@ def image_views(images: Sequence[StreamImage], stream: Stream, viewer: Viewer) -
     return [image_view(image, stream, viewer, is_away=image.image_id in unavailable) for image in images]
 
 
-def gallery(stream: Stream, viewer: Viewer, text: str = "") -> dict[str, Any]:
-    """Return the values of a gallery: the images that the viewer may see, with figures of exactly those."""
+def gallery(
+    stream: Stream,
+    viewer: Viewer,
+    text: str = "",
+    *,
+    arrange: Callable[[Sequence[StreamImage]], Sequence[StreamImage]] = lambda images: images,
+    upto: int | None = None,
+) -> dict[str, Any]:
+    """Return the values of a gallery: the images that the viewer may see, with figures of exactly those.
+
+    `arrange` puts them in order; `pictures` are the first `upto` of them, and `found` is how many there are.
+    """
     queries = services().stream_queries
-    images = queries.images(viewer, stream, text)
+    images = arrange(queries.images(viewer, stream, text))
     may = may_edit(viewer, stream)
     stats = queries.stats(stream, viewer)
     if not may:
         stats.pop("most_viewed")
     return {
         "stream": stream,
-        "pictures": image_views(images, stream, viewer),
+        "pictures": image_views(images[:upto], stream, viewer),
+        "found": len(images),
         "stats": stats,
         "query": text,
         "may_edit": may,

@@ -86,7 +86,7 @@ def _sent(opened: OpenShare, file: FileStorage, sender: str) -> dict[str, Any]:
         row["ok"] = True
     elif row["kind"] in ("too-many", "no-space"):
         row["reason"] = FULL
-    return {name: row[name] for name in ("name", "size_bytes", "ok", "reason") if name in row}
+    return {name: row[name] for name in ("name", "size_bytes", "ok", "reason", "note") if name in row}
 
 
 def _limits() -> dict[str, Any]:
