@@ -16,6 +16,8 @@ USERS = {
     "add": (f"{CONTENT}.users:add", "Add an account; the password is read from standard input"),
     "list": (f"{CONTENT}.users:list_accounts", "List the accounts and their roles"),
     "remove": (f"{CONTENT}.users:remove", "Remove an account, its sessions and memberships"),
+    "usage": (f"{CONTENT}.users:usage", "Show how much the streams of each account hold"),
+    "quota": (f"{CONTENT}.users:quota", "Set how much the streams of an account may hold"),
     "password": (f"{CONTENT}.users:password", "Change a password and log out all sessions of the account"),
 }
 REGISTRY = {

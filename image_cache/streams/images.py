@@ -3,14 +3,16 @@
 Knows no policy: callers have checked that the viewer may see the image.
 """
 
+import contextlib
 import logging
+import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import IO
 
 from image_cache.engine.key import Key
-from image_cache.errors import DecoderFailed, ImageRejected, StorageError
+from image_cache.errors import DecoderFailed, ImageRejected, ProgramMissing, StorageError, VideoRejected
 from image_cache.imaging.decoder import Decoder
 from image_cache.imaging.variants import Variant
 from image_cache.models import StreamImage
@@ -24,6 +26,7 @@ from image_cache.streams.trash_table import TrashTable
 logger = logging.getLogger(__name__)
 
 OFFLINE_PAUSE_S = 15.0  # after a storage did not answer, no request waits for it for so long
+PIECE_BYTES = 1 << 20  # of a video at a time
 ORPHAN_AGE_S = 3600.0  # an upload has ended by then
 TRASH_VARIANT = "trash_thumb"  # what the owner sees of an image in the trash, whose own variants are gone
 REFILL_SHARE = 0.8  # of the limit; beyond it, a refill would evict what someone looked at
@@ -180,6 +183,37 @@ class StreamImages:
         """Return the open file of an original, or its bytes where the storage has no files; None if it is gone. Raises `StorageError`."""
         return self.storage.open(image.file_path) if isinstance(self.storage, LocalStorage) else self.original(image)
 
+    def original_pieces(self, image: StreamImage, start: int, stop: int) -> Iterator[bytes]:
+        """Yield a range of an original, piece by piece: for videos, which no request holds in memory. Raises `StorageError`."""
+        for at in range(start, stop, PIECE_BYTES):
+            piece = self.storage.read_range(image.file_path, at, min(at + PIECE_BYTES, stop))
+            if piece is None or len(piece) != min(PIECE_BYTES, stop - at):
+                raise StorageError(image.file_path, "the original is missing or too short")
+            yield piece
+
+    def shown_pieces(self, image: StreamImage, start: int, stop: int) -> Iterator[bytes]:
+        """Yield a range of a video as its viewers get it: with zeros for location, times and all that is neither frames nor sound."""
+        mask = self._rows.mask(image.image_id)
+        if mask is None:  # deleted meanwhile
+            raise StorageError(image.file_path, "the video was deleted")
+        at = start
+        for piece in self.original_pieces(image, start, stop):
+            yield mask.apply(piece, at)
+            at += len(piece)
+
+    def poster(self, image: StreamImage) -> bytes:
+        """Return a frame of a video as JPEG. Raises `ImageRejected` if none can be made, `StorageError`."""
+        from image_cache.imaging.video import poster_of
+
+        source = self.open_original(image)
+        if source is None:
+            raise ImageRejected("its original is missing")
+        with in_a_file(source) as file:
+            try:
+                return poster_of(file, image.duration_s or 0.0)
+            except (ProgramMissing, VideoRejected) as error:
+                raise ImageRejected(str(error)) from error
+
     def render(
         self, body: bytes, names: Sequence[str], wait_s: float | None = None
     ) -> tuple[dict[str, bytes], tuple[int, int], str]:
@@ -246,7 +280,7 @@ class StreamImages:
         return removed
 
     def _load(self, image: StreamImage, variant: str) -> dict[Key, bytes]:
-        original = self.original(image)
+        original = self.poster(image) if image.is_video else self.original(image)
         if original is None:
             logger.error("original missing image=%s path=%s", image.image_id, image.file_path)
             return {}
@@ -261,3 +295,16 @@ class StreamImages:
     def _check_online(self) -> None:
         if time.monotonic() < self._offline_until:
             raise StorageError(self.storage.kind, "the storage for original images is not responding; try again in a moment")
+
+
+@contextlib.contextmanager
+def in_a_file(source: IO[bytes] | bytes) -> Iterator[IO[bytes]]:
+    """Yield a file that another process can read: `source` itself, or bytes in a file without a name."""
+    if not isinstance(source, bytes):
+        with source:
+            yield source
+        return
+    with tempfile.TemporaryFile() as file:
+        file.write(source)
+        file.flush()
+        yield file

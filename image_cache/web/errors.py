@@ -29,6 +29,7 @@ from image_cache.errors import (
     ProgramMissing,
     QueueFull,
     QuotaExceeded,
+    SpaceExceeded,
     StorageError,
     UnknownAlbum,
     UnknownCrate,
@@ -39,6 +40,7 @@ from image_cache.errors import (
     UnknownTask,
     UnknownWant,
     UploadTooLarge,
+    VideoRejected,
 )
 from image_cache.web.rate_limits import seconds_to_wait
 from image_cache.web.security import NOT_ALLOWED, logged_path
@@ -64,10 +66,12 @@ STATUSES: list[tuple[type[Exception], int]] = [
     (LoginFailed, 403),
     (UploadTooLarge, 413),
     (QuotaExceeded, 409),
+    (SpaceExceeded, 409),
     (DuplicateImage, 409),
     (ProgramMissing, 501),
     (QueueFull, 429),
     (ImageRejected, 415),
+    (VideoRejected, 415),
     (OriginDenied, 400),
     (OriginError, 502),
     (StorageError, 507),

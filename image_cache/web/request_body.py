@@ -81,6 +81,8 @@ class BodyLimits:
             return f"This is too much at once. Send at most {self.request_bytes / MEGABYTE:g} MB at a time."
         return f"This file is too large. The limit is {self.file_bytes / MEGABYTE:g} MB. {self.advice}".rstrip()
 
+    refusal: Exception | None = None  # raised for a larger request in place of the general one
+
 
 def larger_body(limits: Callable[[], BodyLimits | None]) -> Callable[[View], View]:
     """Let a view receive uploads. `limits` returns None if this request may not send one: then the usual limit applies.
@@ -107,6 +109,8 @@ def set_body_limits() -> None:
     limits = declared() if declared is not None else None
     if limits is None:
         return
+    if limits.refusal is not None and (request.content_length or 0) > limits.request_bytes:
+        raise limits.refusal
     upload = cast(UploadRequest, request)
     upload.max_content_length, upload.too_large = limits.request_bytes, limits.too_large
     if limits.form_parts is not None:
@@ -148,13 +152,13 @@ class UploadBuffer:
     def __init__(self, limit_bytes: int, folder: str | None = None) -> None:
         # The file has no name on disk: a crash leaves nothing.
         self._file: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY_BYTES, mode="w+b", dir=folder)  # noqa: SIM115
-        self._limit_bytes = limit_bytes
+        self.limit_bytes = limit_bytes
         self.size_bytes = 0
         self.has_failed = False
 
     @property
     def is_too_large(self) -> bool:
-        return self.size_bytes > self._limit_bytes
+        return self.size_bytes > self.limit_bytes
 
     def write(self, data: bytes) -> int:
         self.size_bytes += len(data)

@@ -38,6 +38,7 @@ GET    /accounts/<int:account_id>/remove            401 403 403 403 400 400
 POST   /accounts/<int:account_id>/remove            401 403 403 403 400 400
 POST   /accounts/<int:account_id>/reset             401 403 403 403 400 400
 POST   /accounts/<int:account_id>/role              401 403 403 403 400 400
+POST   /accounts/<int:account_id>/space             401 403 403 403 400 400
 POST   /accounts/guests                             401 403 403 403 303 303
 POST   /accounts/invite                             401 403 403 403 400 400
 POST   /accounts/links/<int:link_id>/revoke         401 403 403 403 404 404
@@ -220,6 +221,7 @@ POST   /s/<code>                                    404 404 404 404 404 404
 GET    /s/<code>/add                                404 404 404 404 404 404
 POST   /s/<code>/add                                404 404 404 404 404 404
 GET    /s/<code>/images.zip                         404 404 404 404 404 404
+GET    /s/<code>/slideshow                          404 404 404 404 404 404
 GET    /s/<code>/images/<image_id>                  404 404 404 404 404 404
 GET    /s/<code>/images/<image_id>/<size>           404 404 404 404 404 404
 GET    /s/<code>/images/<image_id>/download         404 404 404 404 404 404
