@@ -114,6 +114,13 @@ class StreamImageCache:
         """Return True if variants are to be rendered that no one requested: after a restore, another recipe, or a lost folder."""
         return self._refill.exists()
 
+    def start_refill(self) -> None:
+        """Ask for it. Raises `StorageError`."""
+        try:
+            self._refill.touch()
+        except OSError as error:
+            raise StorageError(str(self._refill), error.strerror or str(error)) from error
+
     def end_refill(self) -> None:
         with contextlib.suppress(OSError):  # a disk that became read-only
             self._refill.unlink(missing_ok=True)

@@ -120,6 +120,12 @@ class StreamImages:
             self.cache.end_refill()
             self._tried.clear()
 
+    def start_refill(self) -> None:
+        """Render what is missing now, as after a restore. Raises `DatabaseError`, `StorageError`."""
+        self._tried.clear()
+        self.cache.start_refill()
+        self.refill()
+
     def _unrendered(self) -> list[tuple[StreamImage, str]]:
         """Return one variant of each set that pages show and that is not cached, at most so many, of what was not tried yet."""
         wanted: list[tuple[StreamImage, str]] = []

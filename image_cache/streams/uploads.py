@@ -59,7 +59,6 @@ class Upload:
 
 
 @frozen
-@frozen
 class _Texts:
     """What an owner says of a file, checked."""
 

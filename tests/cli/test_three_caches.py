@@ -191,6 +191,7 @@ def test_preload_downloads_the_files_of_the_registries(stopped: dict[str, str], 
     *paths, last = done.stdout.splitlines()
     assert [Path(path).read_bytes()[:1] for path in paths] == [b"\2", b"\0"]
     assert last == "2 of 2 files, 10 KB."
+    assert "Cached and fresh." in operate(stopped, "explain", "part-2").out
     said = operate(stopped, "preload", "--cache", "files")
     assert (said.status, said.out) == (0, "2 files downloaded, 10 KB; 0 failed.\n")
     assert [origin.count(f"/part-{number}.bin") for number in range(4)] == [1, 1, 1, 1]

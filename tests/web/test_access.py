@@ -106,6 +106,7 @@ POST   /api/files/<digest>/<action>                 401 403 403 403 404 404
 POST   /api/files/<digest>/ttl                      401 403 403 403 404 404
 POST   /api/files/bounds                            401 403 403 403 200 200
 POST   /api/files/clear                             401 403 403 403 200 200
+GET    /api/files/names                             401 403 403 200 200 200
 POST   /api/files/speed                             401 403 403 403 200 200
 GET    /api/jobs                                    401 403 403 200 200 200
 GET    /api/jobs/<int:task_id>                      401 403 403 200 200 200

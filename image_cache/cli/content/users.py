@@ -7,7 +7,7 @@ import click
 from image_cache.accounts.service import ROLES
 from image_cache.cli.command import VaultCommand
 from image_cache.cli.context import CommandContext
-from image_cache.cli.services import opened_services
+from image_cache.cli.services import log_command_action, opened_services
 from image_cache.units import size as size_words
 
 
@@ -21,6 +21,7 @@ def add(context: CommandContext, name: str, role: str) -> None:
     """
     with opened_services(context) as services:
         account = services.accounts.add(name, _password(), role)
+        log_command_action(services, "accounts", "added the account of", f"{account.name}, {role}")
     context.out.line(f"Created {role} account {account.name}.")
 
 
@@ -30,6 +31,7 @@ def password(context: CommandContext, name: str) -> None:
     """Change the password of NAME and log out all its sessions. The new password is read from standard input."""
     with opened_services(context) as services:
         services.accounts.set_password(name, _password())
+        log_command_action(services, "accounts", "changed the password of", name)
     context.out.line(f"Password changed for {name}. All sessions have ended.")
 
 
@@ -47,6 +49,7 @@ def remove(context: CommandContext, name: str) -> None:
     """Remove the account NAME with its sessions and memberships. Its streams stay. The last operator cannot be removed."""
     with opened_services(context) as services:
         removed = services.accounts.remove(name)
+        log_command_action(services, "accounts", "removed the account of", removed.name)
     context.out.line(f"Removed the account {removed.name}.")
 
 

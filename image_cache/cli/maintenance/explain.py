@@ -42,7 +42,7 @@ class VariantState:
 def explain(context: CommandContext, what: str, urls: tuple[str, ...]) -> int:
     """Explain one cover, large file or stream image: what it is, where it is stored, and why it is missing.
 
-    Give its URL at the origin, its VinylVault URL or its digest. The exit status is 0 if it is stored, 1 if not, 2 if it is unknown.
+    Give its URL at the origin, its VinylVault URL, its digest, or the name of a file in a registry. The exit status is 0 if it is stored, 1 if not, 2 if it is unknown.
     """
     asked = what or next(iter(urls), "")
     if not asked:

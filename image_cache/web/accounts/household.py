@@ -143,6 +143,7 @@ def change_guests() -> AnyResponse:
     if allowed not in ("", "0", "1"):
         raise BadRequest("allowed must be 0 or 1.")
     services().household.let_guests_play(allowed=allowed == "1")
+    log_action("accounts", "let visitors count plays" if allowed == "1" else "let only members count plays")
     says = "Anyone on the home network can count plays." if allowed == "1" else "Only members can count plays."
     return _done(says)
 

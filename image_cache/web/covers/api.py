@@ -10,6 +10,7 @@ from image_cache.errors import UnknownImage
 from image_cache.maintenance.cache_figures import cache_figures
 from image_cache.maintenance.counters_since import counters_since
 from image_cache.web.access import Role, declare_access
+from image_cache.web.actions import log_action
 from image_cache.web.context import may_operate, services
 from image_cache.web.covers.view_models import outcome_words, progress_line
 from image_cache.web.rate_limits import limiter
@@ -59,6 +60,7 @@ def cache_clear() -> Response:
         cleared = covers.clear(size_type)
     else:
         cleared = covers.clear()
+    log_action("limits", "cleared the cover cache", str(body.get("size_type", "")) or ("the memory of a page" if body else ""))
     return jsonify(success=True, cleared=cleared, message=f"{cleared} cached images removed.")
 
 
