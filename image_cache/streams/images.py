@@ -19,6 +19,7 @@ from image_cache.models import StreamImage
 from image_cache.storage.base import Storage
 from image_cache.storage.local import LocalStorage
 from image_cache.streams.cache import StreamImageCache
+from image_cache.streams.orphan_table import OrphanTable
 from image_cache.streams.render_queue import RenderJob, RenderQueue
 from image_cache.streams.table import StreamTable
 from image_cache.streams.trash_table import TrashTable
@@ -56,6 +57,7 @@ class StreamImages:
         self.cache = cache
         self.variants = {variant.name: variant for variant in variants}
         self._rows = rows
+        self._orphans = OrphanTable(rows.db)
         self._trash = TrashTable(rows.db)
         self._decoder = decoder
         self._clock = clock
@@ -104,7 +106,7 @@ class StreamImages:
         return self._renders.request(image, variant, page)
 
     def refill(self) -> None:
-        """After a restore or with another quality: render what pages show of every image, behind what is requested.
+        """After a restore or with another quality: render what pages show of every image, after what is requested.
 
         Ends once everything is rendered or was tried, or most of the cache is in use. Raises `DatabaseError`.
         """
@@ -268,7 +270,7 @@ class StreamImages:
         except StorageError as error:
             logger.warning("deleted image not fully removed path=%s reason=%s", file_path, error.reason)
             return False
-        self._rows.delete_orphan(file_path)
+        self._orphans.delete(file_path)
         return True
 
     def remove_folder(self, slug: str) -> None:
@@ -279,7 +281,7 @@ class StreamImages:
     def sweep(self) -> int:
         """Remove the bytes of unfinished uploads, and of images deleted while the storage did not answer."""
         removed = 0
-        for file_path, image_id in self._rows.orphans(self._clock() - ORPHAN_AGE_S):
+        for file_path, image_id in self._orphans.before(self._clock() - ORPHAN_AGE_S):
             removed += self.delete_bytes(image_id, file_path)
         if isinstance(self.storage, LocalStorage):
             removed += self.storage.sweep(older_than_s=ORPHAN_AGE_S, now=self._clock())

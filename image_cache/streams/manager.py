@@ -191,8 +191,7 @@ class StreamImageManager:
 
     def get_image_stats(self, stream_id: str) -> dict[str, Any]:
         """Return the figures of all images of a stream; zeros for one that is empty or does not exist."""
-        stream = self.find_stream(stream_id)
-        return self.queries.stats(stream or Stream(0, "", ""))
+        return self.queries.stats(self.find_stream(stream_id) or Stream(0, "", ""))
 
     def cached_stats(self, stream_id: str) -> dict[str, Any]:
         """Like `get_image_stats`, cached for half an hour or until something changes."""

@@ -12,6 +12,7 @@ from image_cache.errors import CacheError, DuplicateImage, NotVisible, QuotaExce
 from image_cache.models import Stream, StreamImage, iso_utc
 from image_cache.storage.base import Body
 from image_cache.streams.images import StreamImages
+from image_cache.streams.orphan_table import OrphanTable
 from image_cache.streams.quotas import StreamQuotas
 from image_cache.streams.selection_table import ImageChangeTable
 from image_cache.streams.table import StreamTable
@@ -36,6 +37,7 @@ class StreamMoving:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._rows = rows
+        self._orphans = OrphanTable(rows.db)
         self._moved = ImageChangeTable(rows.db)
         self._images = images
         self._max_images = max_images
@@ -87,7 +89,7 @@ class StreamMoving:
         body = self._images.original_pieces(image, 0, image.size_bytes) if image.is_video else self._images.original(image)
         if body is None:
             raise StorageError(image.file_path, "its original is missing")
-        self._rows.record_orphan(made.file_path, made.image_id, self._clock())
+        self._orphans.record(made.file_path, made.image_id, self._clock())
         try:
             self._images.storage.put(made.file_path, body)
             with self._rows.db.write() as conn:
@@ -108,4 +110,4 @@ class StreamMoving:
 
     def _delete_original(self, file_path: str) -> None:
         self._images.storage.delete(file_path)
-        self._rows.delete_orphan(file_path)
+        self._orphans.delete(file_path)

@@ -38,8 +38,8 @@ class QuotaTable:
             "WITH held AS (SELECT owner_id, sum(images) AS images, sum(bytes) AS bytes, sum(trash) AS trash"
             f" FROM ({_HELD.format(where='')}) GROUP BY owner_id)"
             " SELECT * FROM (SELECT id, name, images, bytes, trash FROM accounts LEFT JOIN held ON owner_id = id"
-            " UNION ALL SELECT NULL, '', images, bytes, trash FROM held WHERE owner_id IS NULL)"
-            " ORDER BY id IS NULL, name COLLATE NOCASE"
+            " UNION ALL SELECT NULL, '', images, bytes, trash FROM held WHERE owner_id IS NULL) AS spaces"
+            " ORDER BY CASE WHEN id IS NULL THEN 1 ELSE 0 END, lower(name), name"
         )
         return [HeldSpace(row["id"], row["name"], row["images"] or 0, row["bytes"] or 0, row["trash"] or 0) for row in rows]
 
@@ -64,7 +64,10 @@ class QuotaTable:
 
     def set_limit(self, account_id: int, limit_bytes: int | None) -> None:
         with self.db.write() as conn:
-            conn.execute("INSERT OR REPLACE INTO stream_quotas VALUES (?, ?)", (account_id, limit_bytes))
+            conn.execute(
+                "INSERT INTO stream_quotas VALUES (?, ?) ON CONFLICT (account_id) DO UPDATE SET limit_bytes = excluded.limit_bytes",
+                (account_id, limit_bytes),
+            )
 
     def drop_limit(self, account_id: int) -> None:
         with self.db.write() as conn:

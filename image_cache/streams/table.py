@@ -251,28 +251,6 @@ class StreamTable:
                 conn.execute(STRAY, (row["file_path"], image_id))
             return row is not None
 
-    # Originals without an image
-
-    def record_orphan(self, file_path: str, image_id: str, now: float) -> None:
-        with self.db.write() as conn:
-            conn.execute(
-                "INSERT INTO stray_originals (file_path, image_id, since) VALUES (?, ?, ?)"
-                " ON CONFLICT (file_path) DO UPDATE SET image_id = excluded.image_id, since = excluded.since",
-                (file_path, image_id, now),
-            )
-
-    def orphans(self, before: float) -> list[tuple[str, str]]:
-        """Return (file path, image id) of the orphans recorded before a time, and of those from the future: a clock was set back."""
-        rows = self.db.rows(
-            "SELECT file_path, image_id FROM stray_originals WHERE NOT since BETWEEN ? AND ? LIMIT 500",
-            (before, before + 86400 * 366),
-        )
-        return [(row["file_path"], row["image_id"]) for row in rows]
-
-    def delete_orphan(self, file_path: str) -> None:
-        with self.db.write() as conn:
-            conn.execute("DELETE FROM stray_originals WHERE file_path = ?", (file_path,))
-
     # Views
 
     def add_views(self, views: Mapping[tuple[str, str], int], last_at: Mapping[str, float]) -> None:

@@ -23,6 +23,7 @@ from image_cache.imaging.variants import Facts
 from image_cache.models import ImageVisibility, Stream, StreamImage, iso_utc
 from image_cache.storage.base import Body
 from image_cache.streams.images import SETS, StreamImages
+from image_cache.streams.orphan_table import OrphanTable
 from image_cache.streams.quotas import StreamQuotas
 from image_cache.streams.table import StreamTable
 from image_cache.streams.validation import (
@@ -113,6 +114,7 @@ class Uploads:
         self.limits = limits
         self._quotas = quotas
         self._rows = rows
+        self._orphans = OrphanTable(rows.db)
         self._images = images
         self._decoder = decoder
         self._clock = clock
@@ -247,7 +249,7 @@ class Uploads:
     ) -> StreamImage:
         if self._images.is_remote and self._images.is_offline():
             raise StorageError(self._images.storage.kind, "the storage for original images is not responding")
-        self._rows.record_orphan(image.file_path, image.image_id, self._clock())
+        self._orphans.record(image.file_path, image.image_id, self._clock())
         try:
             self._images.storage.put(image.file_path, body)
             self._images.cache_variants(image.image_id, bodies, page)
