@@ -32,6 +32,7 @@ from image_cache.streams import Upload, UploadLimits
 from image_cache.streams.build import get_image_manager
 from image_cache.streams.legacy_import import import_original
 from image_cache.streams.orphan_table import OrphanTable
+from image_cache.streams.uploads import HEAD_BYTES
 from image_cache.streams.validation import new_image_id, slug_of
 from image_cache.visibility import may_edit, may_own, may_see
 from tests.support.clock import FakeClock
