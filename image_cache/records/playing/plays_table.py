@@ -1,5 +1,7 @@
 """Table module of plays and of what plays now, in `catalog.db`. SQL only; the rules are in `turntable`."""
 
+from collections.abc import Iterable
+
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection
 from image_cache.frozen import frozen
@@ -56,7 +58,7 @@ class PlaysTable:
 
     def put(self, conn: Connection, now: NowPlaying) -> None:
         """Write what plays, under the next revision."""
-        values = (now.album_id, now.side, now.started_at, now.length_s, now.play_id, now.is_counted, now.account_id)
+        values = (now.album_id, now.side, now.started_at, now.length_s, now.play_id, int(now.is_counted), now.account_id)
         conn.execute(
             "UPDATE now_playing SET revision = revision + 1, album_id = ?, side = ?, started_at = ?, length_s = ?, play_id = ?,"
             " is_counted = ?, account_id = ?",
@@ -66,7 +68,8 @@ class PlaysTable:
     def add_play(self, conn: Connection, album_id: int, played_at: float, side: str, account_id: int | None) -> int | None:
         """Count a play; return its id, None if there is no such record (any more)."""
         updated = conn.execute(
-            "UPDATE albums SET plays = plays + 1, last_played_at = max(?, coalesce(last_played_at, 0)) WHERE id = ?",
+            "UPDATE albums SET plays = plays + 1,"
+            " last_played_at = CASE WHEN last_played_at > ?1 THEN last_played_at ELSE ?1 END WHERE id = ?2",
             (played_at, album_id),
         ).rowcount
         if not updated:
@@ -100,8 +103,17 @@ class PlaysTable:
 
     def add_side(self, conn: Connection, play_id: int, side: str) -> bool:
         """Add a side to a play; False if the play was undone."""
-        sql = "UPDATE plays SET sides = sides || char(10) || ? WHERE id = ?"
+        sql = "UPDATE plays SET sides = sides || '\n' || ? WHERE id = ?"
         return conn.execute(sql, (side, play_id)).rowcount == 1
+
+    def without_sides(self, conn: Connection, album_id: int) -> list[int]:
+        """Return the plays of a record of which no one knows the sides, the oldest first."""
+        rows = conn.execute("SELECT id FROM plays WHERE album_id = ? AND sides = '' ORDER BY played_at, id", (album_id,))
+        return [row["id"] for row in rows.fetchall()]
+
+    def name_sides(self, conn: Connection, plays: Iterable[tuple[int, str]]) -> None:
+        """Write which sides were heard, of (play, sides with a line end between them)."""
+        conn.executemany("UPDATE plays SET sides = ? WHERE id = ?", [(sides, play_id) for play_id, sides in plays])
 
     def remove_play(self, conn: Connection, play_id: int, since: float = 0.0) -> int | None:
         """Remove a play of that time or later; return the id of its record, None if there is no such play."""
@@ -109,7 +121,7 @@ class PlaysTable:
         if row is None:
             return None
         conn.execute(
-            "UPDATE albums SET plays = max(plays - 1, 0),"
+            "UPDATE albums SET plays = CASE WHEN plays > 0 THEN plays - 1 ELSE 0 END,"
             " last_played_at = (SELECT max(played_at) FROM plays WHERE album_id = albums.id) WHERE id = ?",
             (row["album_id"],),
         )

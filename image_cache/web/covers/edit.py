@@ -99,7 +99,7 @@ def cover_body_limits() -> BodyLimits | None:
     if not may_change():
         return None
     max_bytes = services().cover_editor.max_bytes
-    return BodyLimits(max_bytes, 2 * max_bytes + FORM_OVERHEAD_BYTES)
+    return BodyLimits(max_bytes, max_bytes + FORM_OVERHEAD_BYTES)
 
 
 @sleeves.post("/album/<int:album_id>/cover/upload")

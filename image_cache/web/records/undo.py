@@ -37,8 +37,9 @@ def batch_page(batch_id: int) -> AnyResponse:
     if message := services().batch_tasks.message(batch_id):
         return _page("records/batch_running.html", batch=batch, message=message)
     will = batches.import_undo(batch) if batch.kind == "import" and batches.is_open(batch) else None
+    alike = len(services().copies.pairs(batch.id)) if batch.kind == "import" and not batch.undone_at else 0
     may_undo = batches.is_open(batch) and (batch.kind not in BY_OPERATORS or may_operate())
-    return _page("records/batch.html", batch=batch, will=will, may_undo=may_undo, is_open=batches.is_open(batch))
+    return _page("records/batch.html", batch=batch, will=will, alike=alike, may_undo=may_undo, is_open=batches.is_open(batch))
 
 
 @undoing.post("/batches/<int:batch_id>/undo")
