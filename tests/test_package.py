@@ -127,7 +127,7 @@ def test_the_wheel_alone_shows_the_demo_and_backs_it_up(installed: Path, tmp_pat
         check=False,
     )
     assert (gone.returncode, gone.stderr) == (0, "")
-    assert "240 invented records, 3 streams" in gone.stdout
+    assert "240 invented records, 8 wanted records, 3 crates, 3 streams" in gone.stdout
     assert "the code is " in gone.stdout
 
 

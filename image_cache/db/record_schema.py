@@ -155,3 +155,12 @@ CREATE TABLE record_images (
 );
 CREATE INDEX record_images_of_file ON record_images (address);
 """
+
+COPIES = """
+-- Records that a person has said are copies of one another: all with the same number. They are not offered as the same again.
+CREATE TABLE record_copies (
+    album_id INTEGER PRIMARY KEY REFERENCES albums ON DELETE CASCADE,
+    group_id INTEGER NOT NULL
+);
+CREATE INDEX record_copies_of_group ON record_copies (group_id);
+"""

@@ -21,6 +21,7 @@ from image_cache.errors import DuplicateImage, OriginUnavailable, UnknownFile
 from image_cache.files.build import FileServices
 from image_cache.frozen import frozen
 from image_cache.importers.demo import DEMO, DemoImporter
+from image_cache.importers.demo_extras import DemoExtras
 from image_cache.models import Account, Viewer
 from image_cache.streams import StreamImageManager, Upload
 from image_cache.tasks.runner import Task
@@ -29,7 +30,8 @@ logger = logging.getLogger(__name__)
 
 REST = "demo-rest"  # the kind of the task
 NAME = "demo"  # of its account
-MARK, STREAMS, IMAGES, FILES = "demo.vault", "demo.streams", "demo.images", "demo.files"  # names in the settings table
+# Names in the settings table.
+MARK, STREAMS, IMAGES, FILES, EXTRAS = "demo.vault", "demo.streams", "demo.images", "demo.files", "demo.extras"
 COVERS_FIRST_S = 8.0  # between two photographs while covers are queued: the wall is looked at first
 DRAWN_AGAIN = 5
 STOPPING_S = 10.0
@@ -46,13 +48,18 @@ class DemoContents:
     files: int = 0
     has_account: bool = False
     kept_images: int = 0
+    wants: int = 0
+    crates: int = 0
 
     def __bool__(self) -> bool:
-        return bool(self.records or self.streams or self.images or self.files or self.has_account)
+        counts = (self.records, self.streams, self.images, self.files, self.wants, self.crates)
+        return bool(any(counts) or self.has_account)
 
     def __str__(self) -> str:
         counts = (
             (self.records, "invented record"),
+            (self.wants, "wanted record"),
+            (self.crates, "crate"),
             (self.streams, "stream"),
             (self.images, "photograph"),
             (self.files, "file"),
@@ -85,6 +92,7 @@ class DemoVault:
         self._accounts = accounts
         self._streams = streams
         self._files = files
+        self._extras = DemoExtras(catalog, demo.library)
         self._clock = clock
         self._tasks.register(REST, self._fill)
 
@@ -128,6 +136,7 @@ class DemoVault:
             len(self._read(FILES, [])),
             mark is not None and any(account.id == mark["account"] for account in self._accounts.accounts()),
             sum(image_id not in made for image_id in images),
+            *self._extras.count(self._read(EXTRAS, {})),
         )
 
     def remove(self) -> DemoContents:
@@ -157,7 +166,8 @@ class DemoVault:
             remove_samples(self._covers.cache.index.database, mark["since"])
             self._accounts.remove_made_up(mark["account"])
         self._demo.remove()
-        self._rows.set(dict.fromkeys((MARK, STREAMS, IMAGES, FILES), ""))
+        self._extras.remove(self._read(EXTRAS, {}))
+        self._rows.set(dict.fromkeys((MARK, STREAMS, IMAGES, FILES, EXTRAS), ""))
         logger.info("demo removed records=%d streams=%d images=%d", found.records, found.streams, found.images)
         return found
 
@@ -172,10 +182,10 @@ class DemoVault:
         mark = self._mark()
         if mark is None:
             return {}
+        self._add_plays(mark["since"])
         if not self._read(STREAMS, []):
             self._add_figures(mark["since"])
             self._add_streams(mark["account"])
-        self._add_plays(mark["since"])
         self._add_files()
         self._add_photographs(task, mark["since"])
         return {"says": "The streams and files of the demo are here."}
@@ -207,6 +217,9 @@ class DemoVault:
 
         played = [album for album in self._library.albums() if album.source == DEMO and album.plays and not album.last_played_at]
         self._library.date_plays({album.id: play_dates(album.title, album.plays, since) for album in played})
+        if self._demo.count() and not self._read(EXTRAS, {}):
+            albums = [album for album in self._library.albums() if album.source == DEMO]
+            self._write(EXTRAS, self._extras.add(albums, since))
 
     def _add_streams(self, account_id: int) -> None:
         from image_cache.demo.photographs import demo_streams

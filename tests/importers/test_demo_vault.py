@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from image_cache.demo.extras import WANTS
 from image_cache.demo.photographs import demo_streams, photographs
 from image_cache.demo.volumes import VOLUMES
 from image_cache.engine.stats.history import LONG_S, samples
@@ -128,7 +129,36 @@ def test_it_shows_streams_with_photographs_and_views_files_and_a_month_of_figure
     latest = {play.album_id: play.played_at for play in reversed(played)}
     assert {album.id: album.last_played_at for album in albums if album.plays} == latest
     assert (found.records, found.streams, found.images, found.files, found.has_account) == (240, 3, 40, 2, True)
-    assert str(found) == "240 invented records, 3 streams, 40 photographs, 2 files, a month of figures and the account demo"
+    assert str(found) == (
+        "240 invented records, 8 wanted records, 3 crates, 3 streams, 40 photographs, 2 files, a month of figures and the account demo"
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.server
+def test_no_page_of_its_collection_is_empty(filled: Inside) -> None:
+    services, page = filled.services, filled.client(accept="text/html").get
+    albums = {album.id: album for album in services.library.albums()}
+    assert {album.source for album in albums.values()} == {"demo"}, "a crate or a price adds no record"
+    assert [want.title for want in services.library.wants.table.wanted()] == sorted(
+        [want[1] for want in WANTS], key=lambda title: next(want[0] for want in WANTS if want[1] == title)
+    )
+    assert all(services.crates.ids(crate.id) for crate in services.crates.crates(only_public=False))
+    assert services.copies.pairs() == []
+    sides = [play.sides for play in services.turntable.history(10_000)]
+    assert all(sides)
+    assert len(set(sides)) > 4
+    assert all(album.shelf for album in albums.values())
+    assert 100 < sum(bool(album.price) for album in albums.values()) < 240
+    for path, words in {
+        "/wants": "Third Rail, Slow Night",
+        "/crates": "Sunday morning",
+        "/stats/value": "Made up for the demo",
+        "/plays": "side A",
+        "/stats": "Never played",
+        "/sort": "Kallax 2",
+    }.items():
+        assert words.lower() in page(path).text.lower(), path
 
 
 @pytest.mark.slow
@@ -147,10 +177,18 @@ def test_it_goes_at_once_and_leaves_what_a_user_added(filled: Inside) -> None:
     filled.album(title="My own")
     filled.account("owner")
     services.streams.create_stream("Holidays")
+    own_want = services.library.wants.type({"title": "Mine"})
+    mine = max(album.id for album in services.library.albums())
+    kept, *others = services.crates.crates(only_public=False)
+    services.crates.put(kept.id, [mine])
 
     services.demo_vault.remove()
     assert not services.demo_vault.contents()
     assert [album.title for album in services.library.albums()] == ["My own"]
+    assert [want.id for want in services.library.wants.table.wanted()] == [own_want]
+    assert [crate.id for crate in services.crates.crates(only_public=False)] == [kept.id]
+    assert services.crates.ids(kept.id) == [mine]
+    assert len(others) == 2
     assert {stream.slug for stream in services.streams.rows.streams()} == {"evening-of-live-music", "holidays"}
     assert [image.image_id for image in services.stream_queries.all_images(evening)] == [own.image_id]
     assert services.streams.images.storage.get(own.file_path)

@@ -38,6 +38,7 @@ GET    /accounts/<int:account_id>/remove            401 403 403 403 400 400
 POST   /accounts/<int:account_id>/remove            401 403 403 403 400 400
 POST   /accounts/<int:account_id>/reset             401 403 403 403 400 400
 POST   /accounts/<int:account_id>/role              401 403 403 403 400 400
+POST   /accounts/<int:account_id>/space             401 403 403 403 400 400
 POST   /accounts/guests                             401 403 403 403 303 303
 POST   /accounts/invite                             401 403 403 403 400 400
 POST   /accounts/links/<int:link_id>/revoke         401 403 403 403 404 404
@@ -69,6 +70,8 @@ GET    /album/<int:album_id>                        200 200 200 200 200 200
 GET    /album/<int:album_id>/cover                  401 403 403 200 200 200
 POST   /album/<int:album_id>/cover/<action>         401 403 403 404 404 404
 POST   /album/<int:album_id>/cover/upload           401 403 403 415 415 415
+POST   /album/<int:album_id>/copies                 401 403 403 404 404 404
+POST   /album/<int:album_id>/copies/forget          401 403 403 303 303 303
 GET    /album/<int:album_id>/crates                 401 403 200 200 200 200
 POST   /album/<int:album_id>/images                 401 403 403 415 415 415
 POST   /album/<int:album_id>/images/<int:number>/<action> 401 403 403 404 404 404
@@ -85,6 +88,7 @@ POST   /album/<int:album_id>/remove                 401 403 403 403 303 303
 POST   /album/<int:album_id>/stars                  401 403 400 400 400 400
 POST   /album/<int:album_id>/undo                   401 403 403 400 400 400
 POST   /album/<int:album_id>/unplayed               401 403 303 303 303 303
+GET    /alike                                       401 403 403 200 200 200
 POST   /api/cache/cleanup                           401 403 403 403 200 200
 POST   /api/cache/clear                             403 403 403 403 200 200
 POST   /api/cache/invalidate                        401 403 403 403 400 400
@@ -102,12 +106,14 @@ POST   /api/files/<digest>/<action>                 401 403 403 403 404 404
 POST   /api/files/<digest>/ttl                      401 403 403 403 404 404
 POST   /api/files/bounds                            401 403 403 403 200 200
 POST   /api/files/clear                             401 403 403 403 200 200
+GET    /api/files/names                             401 403 403 200 200 200
 POST   /api/files/speed                             401 403 403 403 200 200
 GET    /api/jobs                                    401 403 403 200 200 200
 GET    /api/jobs/<int:task_id>                      401 403 403 200 200 200
 GET    /api/now                                     200 200 200 200 200 200
 POST   /api/streams                                 401 403 403 400 400 401
 GET    /assets/<version>/<path:name>                404 404 404 404 404 404
+GET    /assets/<version>/sheets/<names>.css         404 404 404 404 404 404
 GET    /batches                                     401 403 403 200 200 200
 GET    /batches/<int:batch_id>                      401 403 403 404 404 404
 POST   /batches/<int:batch_id>/undo                 401 403 403 404 404 404
@@ -216,6 +222,7 @@ POST   /s/<code>                                    404 404 404 404 404 404
 GET    /s/<code>/add                                404 404 404 404 404 404
 POST   /s/<code>/add                                404 404 404 404 404 404
 GET    /s/<code>/images.zip                         404 404 404 404 404 404
+GET    /s/<code>/slideshow                          404 404 404 404 404 404
 GET    /s/<code>/images/<image_id>                  404 404 404 404 404 404
 GET    /s/<code>/images/<image_id>/<size>           404 404 404 404 404 404
 GET    /s/<code>/images/<image_id>/download         404 404 404 404 404 404
@@ -301,6 +308,7 @@ def paths(inside: Inside, rule: str, number: int) -> str:
         "name": "ab" * 16,
         "kind": "detail",
         "version": "x",
+        "names": "no-sheets",
         "digest": "0123456789abcdef" * 2,
     }
     values |= {"year": 1971, "action": "pause", "number": 0, "page": "stream_details", "token": "no-such-token", "slug": "none"}

@@ -17,6 +17,7 @@ _OF_RECORD = {
     "record_changes": ("field", "before", "after", "changed_at", "account_id", "batch_id"),
     "crate_records": ("crate_id", "place"),
     "record_images": ("kind", "address", "place"),
+    "record_copies": ("group_id",),
 }
 # What may have been deleted meanwhile: then nothing is referred to.
 _PARENTS = {

@@ -58,6 +58,11 @@ class BatchTable:
         row = self.db.row(f"{_BATCHES} WHERE b.id = ?", (batch_id,)) if 0 < batch_id < 2**63 else None
         return RecordBatch(*row) if row else None
 
+    def of_task(self, task_id: int) -> int | None:
+        """Return the batch of an import that a task ran, None if it changed nothing."""
+        row = self.db.row("SELECT id FROM batches WHERE task_id = ?", (task_id,))
+        return int(row[0]) if row else None
+
     def imports(self, count: int) -> list[RecordBatch]:
         """Return the newest imports, the newest first."""
         rows = self.db.rows(f"{_BATCHES} WHERE b.kind = 'import' ORDER BY b.id DESC LIMIT ?", (count,))

@@ -1,6 +1,6 @@
 """Table module of crates in `catalog.db`: lists of records with a name, in an order that people choose."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection, Row
@@ -99,16 +99,24 @@ class CrateTable:
             sql = "DELETE FROM crate_records WHERE crate_id = ? AND album_id = ?"
             conn.executemany(sql, [(crate_id, album_id) for album_id in album_ids])
 
-    def move(self, crate_id: int, album_id: int, place: int) -> None:
-        """Move a record to a place, counted from 1; a number beyond the end is the end."""
+    def move(self, crate_id: int, album_id: int, place: int) -> int | None:
+        """Move a record to a place, counted from 1, and return that; a number beyond the end is the end. None: it is not in the crate."""
+        return self._move(crate_id, album_id, lambda _: place - 1)
+
+    def step(self, crate_id: int, album_id: int, by: int) -> int | None:
+        """Move a record by some places, up for a negative number, and return its place; None if it is not in the crate."""
+        return self._move(crate_id, album_id, lambda index: index + by)
+
+    def _move(self, crate_id: int, album_id: int, target: Callable[[int], int]) -> int | None:
         with self.db.write() as conn:
             before = [row[0] for row in conn.execute(_ORDER, (crate_id,))]
             if album_id not in before:
-                return
+                return None
             after = [one for one in before if one != album_id]
-            after.insert(max(0, place - 1), album_id)
+            after.insert(max(0, target(before.index(album_id))), album_id)
             sql = "UPDATE crate_records SET place = ? WHERE crate_id = ? AND album_id = ? AND place <> ?"
             conn.executemany(sql, [(number, crate_id, one, number) for number, one in enumerate(after, 1)])
+        return after.index(album_id) + 1
 
     def _check_name(self, conn: Connection, name: str, crate_id: int) -> None:
         sql = "SELECT 1 FROM crates WHERE lower(name) = ? AND id <> ?"

@@ -3,7 +3,7 @@
 import logging
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from image_cache.errors import FieldRejected, UnknownAlbum
 from image_cache.frozen import frozen
 from image_cache.import_models import ImportRow
 from image_cache.models import Album
+from image_cache.records.copies_table import CopiesTable
 from image_cache.records.editing.changes_table import ChangesTable, RecordChange
 from image_cache.records.editing.own_values import FIELDS, HAND, edited, parse, source_values, text_of, text_of_value
 from image_cache.records.merge import create_album
@@ -28,17 +29,19 @@ NAMELESS = "A record must have an artist or a title."
 class EditOutcome:
     """What became of a form. `wrong` are reasons by field, `clashes` what someone else saved meanwhile, by field.
 
-    Nothing is saved unless both are empty. `changed` are the fields that were saved.
+    `alike` are records that look the same as a new one. Nothing is saved unless all three are empty. `changed` are the fields
+    that were saved.
     """
 
     changed: tuple[str, ...] = ()
     wrong: Mapping[str, str] | None = None
     clashes: Mapping[str, str] | None = None
     album_id: int = 0
+    alike: tuple[int, ...] = ()
 
     @property
     def is_saved(self) -> bool:
-        return not self.wrong and not self.clashes
+        return not self.wrong and not self.clashes and not self.alike
 
 
 class RecordEditor:
@@ -47,6 +50,7 @@ class RecordEditor:
     def __init__(self, catalog: CatalogDatabase, *, clock: Callable[[], float] = time.time) -> None:
         self._albums = AlbumTable(catalog)
         self._changes = ChangesTable(catalog)
+        self._copies = CopiesTable(catalog)
         self._db = catalog
         self._clock = clock
 
@@ -58,8 +62,11 @@ class RecordEditor:
         """Return the fields that are own, each with what the source says, as text."""
         return {name: text_of_value(name, value) for name, value in source_values(album).items()}
 
-    def add(self, typed: Mapping[str, str], account_id: int | None = None) -> EditOutcome:
-        """Add a record that was typed; fields that are missing are empty."""
+    def add(self, typed: Mapping[str, str], account_id: int | None = None, *, copy_of: Collection[int] = ()) -> EditOutcome:
+        """Add a record that was typed; fields that are missing are empty.
+
+        What looks the same as other records is only added as a copy of them, if all of them are in `copy_of`.
+        """
         values, wrong = _parsed(typed)
         if not wrong and not values.get("artist") and not values.get("title"):
             wrong["title"] = NAMELESS
@@ -67,9 +74,14 @@ class RecordEditor:
             return EditOutcome(wrong=wrong)
         title = values.pop("title", "") or UNTITLED
         row = ImportRow(1, title, values.pop("artist", ""), **{name: value for name, value in values.items() if value})
-        now = self._clock()
+        album = create_album(row, HAND, secrets.token_hex(12), float(int(self._clock())))
         with self._db.write() as conn:
-            album_id = self._albums.insert(conn, create_album(row, HAND, secrets.token_hex(12), float(int(now))))
+            alike = self._copies.like(album)
+            if not set(alike) <= set(copy_of):
+                return EditOutcome(alike=tuple(alike))
+            album_id = self._albums.insert(conn, album)
+            for other in alike:
+                self._copies.keep(conn, other, album_id)
         logger.info("record added id=%d account_id=%s", album_id, account_id)
         return EditOutcome(album_id=album_id)
 
@@ -98,6 +110,7 @@ class RecordEditor:
                 seen_at=None,
             )
             made = self._albums.insert(conn, found)
+            self._copies.keep(conn, album_id, made)
         logger.info("record added id=%d copy_of=%d account_id=%s", made, album_id, account_id)
         return made
 

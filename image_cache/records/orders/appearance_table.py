@@ -206,6 +206,14 @@ class RecordAppearanceTable:
         )
         return {row[0].hex(): unpack_palette(row[1]) for row in rows}
 
+    def records_of(self, digests: Sequence[str]) -> dict[str, int]:
+        """Return the first record with each of a few covers. Reads all rows."""
+        rows = self.database.rows(
+            f"SELECT digest, min(album_id) FROM album_looks WHERE digest IN ({parameter_marks(len(digests))}) GROUP BY digest",
+            [bytes.fromhex(digest) for digest in digests],
+        )
+        return {digest.hex(): album_id for digest, album_id in rows}
+
     def digests(self, album_ids: Sequence[int]) -> dict[int, str]:
         """Return the digests of albums by id. At most some hundred."""
         if not album_ids:

@@ -1,5 +1,7 @@
 """Table module of plays and of what plays now, in `catalog.db`. SQL only; the rules are in `turntable`."""
 
+from collections.abc import Iterable
+
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection
 from image_cache.frozen import frozen
@@ -103,6 +105,15 @@ class PlaysTable:
         """Add a side to a play; False if the play was undone."""
         sql = "UPDATE plays SET sides = sides || '\n' || ? WHERE id = ?"
         return conn.execute(sql, (side, play_id)).rowcount == 1
+
+    def without_sides(self, conn: Connection, album_id: int) -> list[int]:
+        """Return the plays of a record of which no one knows the sides, the oldest first."""
+        rows = conn.execute("SELECT id FROM plays WHERE album_id = ? AND sides = '' ORDER BY played_at, id", (album_id,))
+        return [row["id"] for row in rows.fetchall()]
+
+    def name_sides(self, conn: Connection, plays: Iterable[tuple[int, str]]) -> None:
+        """Write which sides were heard, of (play, sides with a line end between them)."""
+        conn.executemany("UPDATE plays SET sides = ? WHERE id = ?", [(sides, play_id) for play_id, sides in plays])
 
     def remove_play(self, conn: Connection, play_id: int, since: float = 0.0) -> int | None:
         """Remove a play of that time or later; return the id of its record, None if there is no such play."""

@@ -1,6 +1,6 @@
 """Crates: lists of records with a name, on pages of their own. Members fill them; visitors see those that an operator has opened."""
 
-from flask import Blueprint, redirect, render_template, request, url_for
+from flask import Blueprint, jsonify, redirect, render_template, request, url_for
 from werkzeug.exceptions import BadRequest, NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -23,6 +23,7 @@ SPINES = 30
 PAGE_SIZE = 60
 MAX_ID = 2**53
 MAX_TYPED_CHARS = 2000
+STEPS = {"up": -1, "down": 1}  # actions that move a record by one place
 
 
 @crating.get("/crates")
@@ -52,7 +53,7 @@ def add() -> AnyResponse:
 def crate_page(crate_id: int) -> AnyResponse:
     """Show the records of a crate as a wall, in their order."""
     crate = _visible(crate_id)
-    pages = max(1, -(-crate.count // PAGE_SIZE))
+    pages = _pages(crate)
     page = whole_number(request.args.get("page", "1"), 1, pages)
     if page is None:
         raise NotFound(f"Page “{request.args['page'][:40]}” does not exist. The last page is {pages}.")
@@ -67,6 +68,8 @@ def crate_page(crate_id: int) -> AnyResponse:
         "pages": pages,
         "first": PAGE_SIZE * (page - 1) + 1,
         "is_ordering": "order" in request.args and is_member(),
+        "covers": covers,
+        "moved": next((one for one in albums if str(one.id) == request.args.get("moved")), None),
         "albums": albums,
     }
     return page_response(render_template("records/crate.html", **values))
@@ -105,21 +108,35 @@ def delete(crate_id: int) -> AnyResponse:
 @crating.post("/crates/<int:crate_id>/records")
 @limiter.limit("240 per minute")
 def change_records(crate_id: int) -> AnyResponse:
-    """Put a record (form field album) in, take it out, or move it to a place (form fields action and place)."""
+    """Put a record (form field album) in, take it out, or move it up, down or to a place (form fields action and place)."""
     _visible(crate_id)
     album_id = whole_number(request.form.get("album", ""), 1, MAX_ID)
     action, place = request.form.get("action", ""), whole_number(request.form.get("place", ""), 1, 99_999)
-    if album_id is None or action not in ("put", "take", "move") or (action == "move" and place is None):
-        raise BadRequest("action must be put, take or move, album the number of a record, and place a number from 1.")
+    if album_id is None or action not in ("put", "take", "move", *STEPS) or (action == "move" and place is None):
+        raise BadRequest("action must be put, take, up, down or move, album the number of a record, and place a number from 1.")
+    if action in ("move", *STEPS):
+        return _moved(crate_id, album_id, action, place or 1)
     if action == "put":
         services().crates.put(crate_id, [album_id])
-    elif action == "take":
-        services().crates.take(crate_id, [album_id])
     else:
-        services().crates.move(crate_id, album_id, place or 1)
+        services().crates.take(crate_id, [album_id])
     if request.form.get("from") == "record":
         return redirect(url_for("crating.record_page", album_id=album_id), 303)
-    return redirect(url_for("crating.crate_page", crate_id=crate_id, order=1), 303)
+    page = whole_number(request.form.get("page", ""), 1, _pages(_visible(crate_id))) or 1
+    return redirect(url_for("crating.crate_page", crate_id=crate_id, order=1, page=page if page > 1 else None), 303)
+
+
+def _moved(crate_id: int, album_id: int, action: str, place: int) -> AnyResponse:
+    """Move a record; a script gets its place as JSON, a form the page that shows it there."""
+    crates = services().crates
+    now = crates.move(crate_id, album_id, place) if action == "move" else crates.step(crate_id, album_id, STEPS[action])
+    if now is None:
+        raise NotFound("This record is no longer in the crate.")
+    if request.accept_mimetypes.best_match(["text/html", "application/json"]) == "application/json":
+        return jsonify(place=now)
+    page = -(-now // PAGE_SIZE)
+    back = url_for("crating.crate_page", crate_id=crate_id, order=1, page=page if page > 1 else None, moved=album_id)
+    return redirect(f"{back}#r{album_id}", 303)
 
 
 @crating.get("/album/<int:album_id>/crates")
@@ -152,6 +169,10 @@ def choose(selection_id: int) -> AnyResponse:
         answer.status_code = 400
         return answer
     return redirect(url_for("crating.crate_page", crate_id=crate_id), 303)
+
+
+def _pages(crate: Crate) -> int:
+    return max(1, -(-crate.count // PAGE_SIZE))
 
 
 def _visible(crate_id: int) -> Crate:

@@ -8,6 +8,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from image_cache.models import Album
 from image_cache.records.editing.editor import EditOutcome
 from image_cache.records.editing.own_values import FIELDS, text_of
+from image_cache.units import whole_number
 from image_cache.web.access import Role, declare_access
 from image_cache.web.context import account, services
 from image_cache.web.rate_limits import limiter
@@ -34,6 +35,7 @@ NARROW = (
     "price",
     "bought",
 )
+MAX_ID = 2**53
 MAX_TYPED_CHARS = 20_000  # of a rejected text that are shown again
 HINTS = {
     "formats": "Several with a semicolon between them.",
@@ -57,11 +59,13 @@ def add_page() -> AnyResponse:
 @declare_access(change=Role.OWNER, login="/add/record")
 @limiter.limit("60 per minute")
 def add() -> AnyResponse:
-    """Add the record that was typed, then show it."""
-    outcome = services().editor.add(_typed(), _who())
+    """Add the record that was typed, then show it. One that looks the same as others must be a copy of them (form fields copy_of)."""
+    copies = [number for text in request.form.getlist("copy_of") if (number := whole_number(text, 1, MAX_ID)) is not None]
+    outcome = services().editor.add(_typed(), _who(), copy_of=copies)
     if not outcome.is_saved:
         return _form_page(None, _typed(), outcome)
-    return redirect(url_for("pages.album", album_id=outcome.album_id, done=added(outcome.album_id)), 303)
+    done = "copied" if copies and services().copies.of(outcome.album_id) else added(outcome.album_id)
+    return redirect(url_for("pages.album", album_id=outcome.album_id, done=done), 303)
 
 
 @editing.get("/album/<int:album_id>/edit")
@@ -136,10 +140,12 @@ def _form_page(record: Album | None, typed: Mapping[str, str], outcome: EditOutc
         "labels": FIELDS,
         "wrong": wrong,
         "clashes": clashes,
+        "alike": services().library.albums_by_id(outcome.alike) if outcome else (),
+        "copies": services().library.albums_by_id(services().copies.of(record.id)) if record else (),
         "done": request.args.get("done", ""),
     }
     answer = page_response(render_template("records/edit.html", **values))
-    answer.status_code = 400 if wrong else 409 if clashes else 200
+    answer.status_code = 400 if wrong else 409 if clashes or values["alike"] else 200
     return answer
 
 

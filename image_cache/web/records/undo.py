@@ -6,6 +6,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.records.batches.table import RecordBatch
 from image_cache.web.access import MESSAGES, Role, declare_access
+from image_cache.web.actions import log_action
 from image_cache.web.context import account, may_operate, services
 from image_cache.web.rate_limits import limiter
 from image_cache.web.responses import page_response
@@ -14,6 +15,12 @@ undoing = declare_access(read=Role.OWNER, change=Role.OWNER, login="/")(Blueprin
 
 BY_OPERATORS = ("remove", "import")
 SHOWN_HIDDEN = 500
+UNDONE = {  # how the log of actions calls what was undone
+    "edit": "an edit of records",
+    "remove": "a removal of records",
+    "merge": "a merge of records",
+    "import": "an import",
+}
 
 
 @undoing.get("/batches")
@@ -30,8 +37,9 @@ def batch_page(batch_id: int) -> AnyResponse:
     if message := services().batch_tasks.message(batch_id):
         return _page("records/batch_running.html", batch=batch, message=message)
     will = batches.import_undo(batch) if batch.kind == "import" and batches.is_open(batch) else None
+    alike = len(services().copies.pairs(batch.id)) if batch.kind == "import" and not batch.undone_at else 0
     may_undo = batches.is_open(batch) and (batch.kind not in BY_OPERATORS or may_operate())
-    return _page("records/batch.html", batch=batch, will=will, may_undo=may_undo, is_open=batches.is_open(batch))
+    return _page("records/batch.html", batch=batch, will=will, alike=alike, may_undo=may_undo, is_open=batches.is_open(batch))
 
 
 @undoing.post("/batches/<int:batch_id>/undo")
@@ -42,6 +50,7 @@ def undo(batch_id: int) -> AnyResponse:
     if batch.kind in BY_OPERATORS and not may_operate():
         raise Forbidden(MESSAGES[Role.OPERATOR])
     services().batch_tasks.undo(batch, own.id if own else None)
+    log_action("records", f"undid {UNDONE[batch.kind]}")
     return redirect(url_for("undoing.batch_page", batch_id=batch_id), 303)
 
 

@@ -103,7 +103,7 @@ def show_record(record: Album, **other: object) -> AnyResponse:
     shown = services().pages.record(record, each=NEIGHBOURS, near=NEAR_IN_COLOUR)
     shelf, index, cover = shown.shelf, shown.index, shown.covers[record.picture]
     mood = read_mood(request.args)
-    is_picked = "spun" in request.args
+    is_picked, done = "spun" in request.args, request.args.get("done", "")
     images = services().record_images.of(record.id)
     looks = services().covers.for_page([one.address for one in images]) if images else {}
     know_covers({**shown.covers, **looks})
@@ -125,7 +125,8 @@ def show_record(record: Album, **other: object) -> AnyResponse:
         "spin_again": spin_path(mood),
         "is_writing": "notes" in request.args and is_member(),
         "notes_are_public": services().settings.PUBLIC_NOTES,
-        "done": request.args.get("done", ""),
+        "done": done,
+        "alike": services().copies.like(record) if done == "added" and may_change() else (),
         "crates": services().crates.of_record(record.id) if is_member() else (),
         "details_coming": shown.has_details_queued,
     }

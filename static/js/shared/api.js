@@ -27,10 +27,11 @@ export async function patchJson(path, body) {
 
 /**
  * Upload files and return the JSON response. A refusal that gives its reason is returned as well.
- * @param {string} path @param {FormData} body @param {(share: number) => void} onProgress @returns {Promise<any>}
+ * @param {string} path @param {FormData} body @param {(share: number) => void} onProgress @param {AbortSignal} [signal]
+ * @returns {Promise<any>}
  */
-export async function sendFile(path, body, onProgress) {
-  const upload = await send(path, body, { Accept: "application/json", "X-CSRFToken": csrfToken() }, "json", onProgress);
+export async function sendFile(path, body, onProgress, signal) {
+  const upload = await send(path, body, { Accept: "application/json", "X-CSRFToken": csrfToken() }, "json", onProgress, signal);
   const { response, status } = upload;
   if (response?.results || (response?.error && status < 429)) return response;
   throw new RequestFailed(status, Number(upload.getResponseHeader("Retry-After")) || 0);
@@ -57,6 +58,16 @@ export async function postChoice(form, submitter) {
   const path = form.getAttribute("action"); // `form.action` is a button if one has this name
   const response = await request(path, { method: "POST", headers: { Accept: "text/html" }, body: new FormData(form, submitter) });
   return { page: await parse(response), url: response.url };
+}
+
+/**
+ * Move a record of a crate, also while the page is left. @param {HTMLFormElement} form of its row @param {number} place from 1
+ */
+export async function moveInCrate(form, place) {
+  const body = new FormData(form);
+  body.set("action", "move");
+  body.set("place", String(place));
+  await request(form.getAttribute("action"), { method: "POST", headers: { Accept: "application/json" }, body, keepalive: true });
 }
 
 /**
@@ -91,9 +102,9 @@ async function sendJson(method, path, body) {
 /**
  * Post with XMLHttpRequest, because `fetch` does not report how much of a body has been sent.
  * @param {string} path @param {FormData} body @param {Record<string, string>} headers @param {XMLHttpRequestResponseType} type
- * @param {(share: number) => void} onProgress @returns {Promise<XMLHttpRequest>}
+ * @param {(share: number) => void} onProgress @param {AbortSignal} [signal] @returns {Promise<XMLHttpRequest>}
  */
-function send(path, body, headers, type, onProgress) {
+function send(path, body, headers, type, onProgress, signal) {
   return new Promise((resolve, reject) => {
     const upload = new XMLHttpRequest();
     upload.open("POST", path);
@@ -102,6 +113,8 @@ function send(path, body, headers, type, onProgress) {
     upload.upload.addEventListener("progress", ({ loaded, total }) => total && onProgress(loaded / total));
     upload.addEventListener("load", () => resolve(upload));
     upload.addEventListener("error", () => reject(new RequestFailed(0, 0)));
+    upload.addEventListener("abort", () => reject(new DOMException("Aborted", "AbortError")));
+    signal?.addEventListener("abort", () => upload.abort());
     upload.send(body);
   });
 }

@@ -27,7 +27,9 @@ def post(client: FlaskClient, path: str, **fields: str) -> TestResponse:
 
 def test_a_crate_is_made_filled_ordered_renamed_and_deleted(inside: Inside) -> None:
     member = inside.logged_in("member")
+    assert "A crate is a list of records" in member.get("/crates").text
     path = post(member, "/crates", name="  Sunday  ").location
+    assert "A crate is a list of records" not in member.get("/crates").text
     assert "Nothing in this crate yet." in member.get(path).text
     for album in ("1", "2", "3", "2"):
         assert post(member, f"{path}/records", album=album, action="put").status_code == 303
@@ -86,3 +88,36 @@ def test_what_is_wrong_is_said(inside: Inside) -> None:
     assert post(client, f"{path}/records", album="1", action="move").status_code == 400
     assert "up to 500 characters" in post(client, f"{path}/edit", name="A", note="x" * 501).text
     assert client.get(f"{path}?page=2").status_code == 404
+
+
+def test_a_step_up_or_down_and_a_place_on_another_page(inside: Inside) -> None:
+    client = inside.logged_in("member")
+    inside.services.library.import_rows(ImportRow(n, f"Title {n}", f"Artist {n}") for n in range(5, 66))
+    path = post(client, "/crates", name="Sunday").location
+    inside.services.crates.put(1, range(1, 66))
+    page = client.get(f"{path}?order=1").text
+    assert "Move Title 1 up" not in page
+    assert "Move Title 1 down" in page
+    for action, order in (("down", [2, 1, 3]), ("up", [1, 2, 3]), ("up", [1, 2, 3])):
+        assert post(client, f"{path}/records", album="1", action=action).location == f"{path}?order=1&moved=1#r1"
+        assert inside.services.crates.ids(1, 3) == order
+    answer = post(client, f"{path}/records", album="1", action="move", place="61", page="1")
+    assert answer.location == f"{path}?order=1&page=2&moved=1#r1"
+    page = client.get(answer.location.partition("#")[0]).text
+    assert "Title 1 is moved." in page
+    assert page.index('id="r1"') < page.index('id="r62"')
+    assert "Move Title 65 down" not in page
+    answer = post(client, f"{path}/records", album="1", action="take", page="2")
+    assert answer.location == f"{path}?order=1&page=2"
+    assert post(client, f"{path}/records", album="1", action="up").status_code == 404
+
+
+def test_a_script_that_moves_a_record_gets_its_place(inside: Inside) -> None:
+    client = inside.logged_in("member")
+    path = post(client, "/crates", name="Sunday").location
+    inside.services.crates.put(1, range(1, 5))
+    fields = {"csrf_token": page_token(client), "action": "move", "album": "1"}
+    wanted = {"Accept": "application/json"}
+    answer = client.post(f"{path}/records", data=fields | {"place": "99"}, headers=wanted)
+    assert (answer.get_json(), inside.services.crates.ids(1)) == ({"place": 4}, [2, 3, 4, 1])
+    assert client.post(f"{path}/records", data=fields | {"album": "77", "place": "1"}, headers=wanted).status_code == 404

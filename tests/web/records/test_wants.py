@@ -67,7 +67,7 @@ def test_a_record_that_is_added_says_that_it_was_wanted(inside: Inside) -> None:
     page = client.get(answer.headers["Location"]).text
     assert "Added, and off your wantlist." in page
     assert "for Ann" in page
-    answer = post(client, "/add/record", artist="Soft Tide", title="Low Water")
+    answer = post(client, "/add/record", artist="Soft Tide", title="Low Water", copy_of="1")
     assert "off your wantlist" not in client.get(answer.headers["Location"]).text
 
 
@@ -116,6 +116,13 @@ def test_the_answer_is_one_sentence(inside: Inside, text: str, says: str) -> Non
     page = inside.stranger().get("/have", query_string={"q": text}).text
     assert re.sub(r"<[^>]+>", "", page.partition('<p class="have" role="status">')[2].partition("</p>")[0]) == says
     assert ("VG+ · shelf Kallax 3" in page) == (says.startswith("You have it") or "under this name" in says)
+
+
+def test_what_is_on_the_wantlist_is_not_offered_for_it_again(inside: Inside) -> None:
+    inside.services.library.wants.type({"artist": "Ada Quill", "title": "Ebb"})
+    member = inside.logged_in("member")
+    assert ">Want it</a>" not in member.get("/have?q=Ebb").text
+    assert ">Want it</a>" in member.get("/have?q=zzzz").text
 
 
 def test_copies_and_other_pressings_stand_below(inside: Inside) -> None:
