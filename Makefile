@@ -33,7 +33,7 @@ help:
 	@echo "make rehearse-uploads  uploads over slow lines, and after them the next request: ten minutes"
 	@echo "make rehearse    test the installer in a clean Debian (needs root and debootstrap)"
 	@echo "make rehearse-newer    all tests but the browser's on Python 3.13 in a Debian 13 (needs root and debootstrap)"
-	@echo "make rehearse-postgres  prepare every shared statement in a real PostgreSQL: five minutes (needs postgresql)"
+	@echo "make rehearse-postgres  run the shared statements on a real PostgreSQL: ten minutes (needs postgresql)"
 	@echo "make rehearse-image    build the container image, run, update and restore it (root, podman, debootstrap)"
 	@echo "make rehearse-pi SUITE=bookworm MEMORY=512 CASES=    a small Pi, emulated, into benchmarks/PI.md (root, qemu, mmdebstrap; hours)"
 	@echo "make licences    write docs/LICENCES.md from what is installed"
