@@ -13,6 +13,7 @@ SITE = PACKAGE.parent  # the folder to import `image_cache` from, for the proces
 BUNDLED = PACKAGE / "data"
 CHECKOUT = None if BUNDLED.is_dir() else SITE
 _IMAGE_MARK = Path(sys.prefix) / "container-image"  # the Containerfile makes it
+_UNIT = Path("/etc/systemd/system/vinylvault.service")  # the installer makes it
 _COMPOSE = {"start": "up -d", "stop": "stop", "restart": "restart"}
 
 
@@ -25,12 +26,17 @@ def service_command(verb: str) -> str:
     """Return the command that makes the service start, stop or restart, as it is typed on the server itself."""
     if _IMAGE_MARK.exists():
         return f"docker compose {_COMPOSE[verb]}"
-    return f"sudo systemctl {verb} vinylvault"
+    if _UNIT.exists():
+        return f"sudo systemctl {verb} vinylvault"
+    start = "vinylvault run" if CHECKOUT is None else "make run"
+    return {"start": start, "stop": "press Ctrl-C where it runs", "restart": f"press Ctrl-C where it runs, then {start}"}[verb]
 
 
 def log_command() -> str:
-    """Return the command that shows what the service said last."""
-    return "docker compose logs vinylvault" if _IMAGE_MARK.exists() else "journalctl -u vinylvault -n 50"
+    """Return the command, or the place, that shows what the service said last."""
+    if _IMAGE_MARK.exists():
+        return "docker compose logs vinylvault"
+    return "journalctl -u vinylvault -n 50" if _UNIT.exists() else "the terminal where it was started"
 
 
 @cache

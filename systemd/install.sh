@@ -145,7 +145,7 @@ build_release() { # SOURCE; leaves its name in $release
   "$folder/venv/bin/python" -m compileall -q -o 0 -o 2 -x "/site-packages/(pip|setuptools|pkg_resources)/" "$folder" >/dev/null || true
   # As the service would begin: what cannot be imported never takes the place of what runs.
   (cd "$folder" && env -i PATH=/usr/bin:/bin PYTHONDONTWRITEBYTECODE=1 venv/bin/python -OO -c 'import app') ||
-    { rm -rf "$folder"; refuse "version $release cannot run on this machine. Nothing was changed."; }
+    { rm -rf "$folder"; refuse "version $release cannot run on this computer. Nothing was changed."; }
   echo "${extras[*]:-}" >"$folder/.complete"
 }
 

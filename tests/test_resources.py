@@ -4,13 +4,28 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from image_cache import resources
 from image_cache.resources import log_command, service_command
 from tests.support.vault import ROOT
 
 
-def test_on_a_server_the_service_is_a_unit() -> None:
+def test_on_a_server_the_service_is_a_unit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "UNITS=/etc/systemd/system\n" in (ROOT / "systemd/install.sh").read_text(encoding="utf-8")
+    assert Path("/etc/systemd/system/vinylvault.service") == resources._UNIT
+    (tmp_path / "vinylvault.service").touch()
+    monkeypatch.setattr(resources, "_UNIT", tmp_path / "vinylvault.service")
     assert service_command("restart") == "sudo systemctl restart vinylvault"
     assert log_command() == "journalctl -u vinylvault -n 50"
+
+
+def test_elsewhere_it_is_what_someone_started_in_a_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resources, "_UNIT", tmp_path / "vinylvault.service")
+    assert [service_command(verb) for verb in ("start", "stop")] == ["make run", "press Ctrl-C where it runs"]
+    monkeypatch.setattr(resources, "CHECKOUT", None)
+    assert service_command("restart") == "press Ctrl-C where it runs, then vinylvault run"
+    assert log_command() == "the terminal where it was started"
 
 
 def test_in_the_image_the_service_is_a_container(tmp_path: Path) -> None:

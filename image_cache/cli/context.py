@@ -69,7 +69,7 @@ class RunningService:
             "Service",
             "warning",
             f"Not responding at {self.address}.",
-            f"Start it: {service_command('start')}. To see why it stopped: {log_command()}",
+            f"Start it: {service_command('start')}. To see why it stopped, check {log_command()}.",
         )
 
 

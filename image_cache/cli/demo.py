@@ -28,8 +28,8 @@ STOP_S = 30.0
 
 
 TRY = """
-  Try: Spin, a search for "blue", a record's own page, Streams, Files, and the dashboard with its charts.
-  Log in with one click, on this machine only: http://localhost:{port}/login
+  Try: Spin, a search for "blue", "Do I have it?", Now playing, Streams, Files, and the dashboard with its charts.
+  Log in with one click, on this computer only: http://localhost:{port}/login
   Remove everything that is made up: {command}, or the button on the page Import, Demo.
 """
 

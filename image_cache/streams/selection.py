@@ -140,7 +140,7 @@ class StreamSelection:
         self, viewer: Viewer, stream: Stream, action: str, ids: list[str], target: Stream
     ) -> tuple[BatchResult, int | None]:
         if target.id == stream.id:
-            raise FieldRejected("to", "The images are in this stream already. Choose another one.")
+            raise FieldRejected("to", "The images are already in this stream. Choose another one.")
         if len(ids) > MAX_MOVED:
             raise FieldRejected("image", f"Select up to {MAX_MOVED} images to move or copy at a time.")
         shown = {image.image_id: image for image in self._rows.images(stream.id)}

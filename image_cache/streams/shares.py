@@ -75,7 +75,7 @@ class StreamShares:
         With `image_ids` it shows these images only, also the private ones of them; else what subscribers see. `days` 0: never expires.
         """
         if days not in EXPIRY_DAYS:
-            raise FieldRejected("days", "A link can be valid for 1, 7 or 30 days, or without end.")
+            raise FieldRejected("days", "A link can be valid for 1, 7 or 30 days, or never expire.")
         name, now = checked_plain("name", name, MAX_NAME_CHARS, lines=False), self._clock()
         if owner.account_id is None:
             raise FieldRejected("name", "Log in to create a link.")

@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 TRASH_DAYS = 30
 DAY_S = 86400.0
-SAME_IMAGE = "The same image is in the stream already."
+SAME_IMAGE = "The same image is already in the stream."
 NO_IMAGE = "It is not there any more."
 
 

@@ -480,7 +480,7 @@ def test_13_an_update_that_does_not_load_changes_nothing(pi: Machine) -> None:
     broken(pi, "syntax", "image_cache/wsgi.py", "import logging\n", "import logging, no_such_module\n")
     done = install(pi, "update", "--wheelhouse", "/srv/wheels", source="syntax", ok=False)
     assert done.returncode == 1
-    assert "cannot run on this machine. Nothing was changed." in done.stderr
+    assert "cannot run on this computer. Nothing was changed." in done.stderr
     assert (release(pi), state(pi)) == (before, "active")
 
 

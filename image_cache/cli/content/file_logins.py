@@ -17,7 +17,7 @@ ORIGIN = click.argument("origin")
 
 @click.command("add", cls=VaultCommand)
 @ORIGIN
-@click.option("--user", default="", metavar="NAME", help="User name; the secret is then a password. Without it: a token.")
+@click.option("--user", default="", metavar="NAME", help="User name of a password. Without it, the secret is a token.")
 def add(context: CommandContext, origin: str, user: str) -> None:
     """Add the login of ORIGIN, a host such as volumes.example. The token or password is read from standard input.
 

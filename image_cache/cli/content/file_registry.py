@@ -18,7 +18,7 @@ NAME = click.argument("name")
 @click.command("add", cls=VaultCommand)
 @click.argument("source", metavar="FILE|URL")
 @click.option("--name", default="", help="Name of the registry (default: that of the file).")
-@click.option("--base-url", default="", metavar="URL", help="What the names of lines without a URL are joined to.")
+@click.option("--base-url", default="", metavar="URL", help="Base URL of lines without a URL.")
 def add(context: CommandContext, source: str, name: str, base_url: str) -> int:
     """Add a registry, or replace the one of its name. Each line is `name sha256 url`; more URLs in a line are mirrors.
 

@@ -129,7 +129,7 @@ def speed(context: CommandContext, limit: str | None, full_hours: str) -> None:
 @click.command("link-folder", cls=VaultCommand)
 @click.argument("folder", required=False, type=AbsolutePath())
 @click.option("--hard", is_flag=True, help="Make hard links; the folder must be on the disk of the cache.")
-@click.option("--stop", is_flag=True, help="Keep no folder in step any more; its links stay.")
+@click.option("--stop", is_flag=True, help="Stop updating the folder; its links stay.")
 def link_folder(context: CommandContext, folder: Path | None, hard: bool, stop: bool) -> None:
     """Fill FOLDER with links to the cached files, by their readable names, and have the service keep it in step every minute.
 
@@ -138,7 +138,7 @@ def link_folder(context: CommandContext, folder: Path | None, hard: bool, stop: 
     with opened_file_services(context) as files:
         if stop:
             files.limits.keep_link_folder("")
-            context.out.line("No folder of links is kept in step.")
+            context.out.line("No folder of links is being updated.")
             return
         before = files.limits.link_folder()
         if folder is not None:
@@ -149,7 +149,7 @@ def link_folder(context: CommandContext, folder: Path | None, hard: bool, stop: 
             files.limits.keep_link_folder(before[0], is_hard=before[1])
             raise
     if report is None:
-        raise CacheError("No folder of links is kept. Name one: files link-folder FOLDER.")
+        raise CacheError("There is no folder of links yet. Name one: files link-folder FOLDER.")
     context.out.line(f"{counted(report.total, 'link')}: {len(report.made):,} made, {len(report.removed):,} removed.")
     for name in report.taken:
         context.out.note(f"{name}: the folder has a file of this name, which stays.")

@@ -112,10 +112,10 @@ class RecordMerger:
         with self._db.write() as conn:
             first = self._albums.album(first_id)
             if first is None or not second_id:
-                raise FieldRejected("batch", "The merged record was removed since. Put it back first, then split it.")
+                raise FieldRejected("batch", "The merged record has been removed. Put it back first, then split it.")
             body = self._batches.noted(conn, batch.id, first_id)
             if not self._removed.put_back(conn, second_id):
-                raise FieldRejected("batch", "The other record is there again already, and has plays or notes of its own.")
+                raise FieldRejected("batch", "The other record is already back, with plays or notes of its own.")
             since = self._take_back(conn, first, second_id, body)
         words = "Two records again, as before the merge."
         if since:

@@ -127,7 +127,7 @@ class Batches:
         """Undo a batch; return it with what came of that. Raises `FieldRejected` if it cannot be undone."""
         batch = self.rows.batch(batch_id)
         if batch is None or not self.is_open(batch):
-            raise FieldRejected("batch", "This is undone already, or more than 30 days old.")
+            raise FieldRejected("batch", "This was already undone, or is more than 30 days old.")
         if batch.kind == "edit":
             outcome = self._undo_edit(batch)
         elif batch.kind == "remove":

@@ -130,7 +130,7 @@ def remove(account_id: int) -> AnyResponse:
 @limiter.limit("60 per minute")
 def revoke_link(link_id: int) -> AnyResponse:
     if not services().household.revoke_link(link_id):
-        raise NotFound("This link was used or revoked already.")
+        raise NotFound("This link was already used or revoked.")
     log_action("links", "revoked a link")
     return _done("The link no longer works.")
 

@@ -52,7 +52,7 @@ def create() -> AnyResponse:
 @limiter.limit("60 per minute")
 def revoke(token_id: int) -> AnyResponse:
     if not services().api_tokens.revoke(_own(), token_id):
-        raise NotFound("This token was revoked already.")
+        raise NotFound("This token is already revoked.")
     log_action("links", "revoked an API token")
     flash("The token no longer works.")
     return redirect("/account/tokens?done=removed", 303)

@@ -65,7 +65,7 @@ def send_test() -> AnyResponse:
 def remove() -> AnyResponse:
     """Remove a destination with its secret."""
     if not services().alerts.remove(request.form.get("destination", "")):
-        raise NotFound("This destination was removed already.")
+        raise NotFound("This destination is already removed.")
     log_action("limits", "removed a destination of alerts")
     return redirect(HERE, 303)
 

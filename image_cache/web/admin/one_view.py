@@ -39,7 +39,7 @@ def store_rows(caches: Sequence[CacheFigures], rates: Rates, *, growth: str, is_
 
     return [
         row("Hit rate", _hit_rate, is_large=True),
-        row("10, 100, 1000 s", lambda cache: _recent(cache, rates)),
+        row("Last 10, 100, 1,000 s", lambda cache: _recent(cache, rates)),
         row("Size", lambda cache: _size(cache, growth if cache.name == "covers" else ""), is_large=True),
         row("Memory", _memory),
         row("Entries", lambda cache: StoreCell(cache.name, counted(cache.entries, *NOUNS[cache.name]))),

@@ -132,7 +132,7 @@ def plays_page() -> AnyResponse:
 def undo(play_id: int) -> AnyResponse:
     """Undo a play; for a guest at home only within an hour."""
     if services().turntable.undo(play_id, as_guest=not is_member()) is None:
-        raise NotFound("This play was undone already, or it is too long ago to undo.")
+        raise NotFound("This play was already undone, or is too old to undo.")
     return redirect("/now" if request.form.get("back") == "now" else "/plays?done=undone", 303)
 
 

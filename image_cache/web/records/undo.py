@@ -79,7 +79,7 @@ def show(hidden_id: int) -> AnyResponse:
 def _known(batch_id: int) -> RecordBatch:
     found = services().library.batches.batch(batch_id)
     if found is None:
-        raise NotFound("This is more than 30 days ago, so that it cannot be undone.")
+        raise NotFound("This is more than 30 days old and cannot be undone.")
     return found
 
 

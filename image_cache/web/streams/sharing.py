@@ -46,7 +46,7 @@ def create(slug: str) -> AnyResponse:
     try:
         days = whole_number(form.get("days", "7"), 0, max(EXPIRY_DAYS))
         if days is None:
-            raise FieldRejected("days", "A link can be valid for 1, 7 or 30 days, or without end.")
+            raise FieldRejected("days", "A link can be valid for 1, 7 or 30 days, or never expire.")
         password = form.get(PASSWORD, "")
         code, share = services().streams.shares.create(
             stream,

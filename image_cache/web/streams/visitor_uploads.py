@@ -25,7 +25,7 @@ visitor_uploads = declare_access(read=Role.VISITOR, change=Role.VISITOR)(Bluepri
 protect(visitor_uploads)
 
 # A visitor gets these reasons instead of the exact ones, which would reveal images that the link does not show.
-FULL = "This stream takes no more images."
+FULL = "This stream accepts no more images."
 
 
 def visitor_body_limits() -> BodyLimits | None:
@@ -56,7 +56,7 @@ def add(code: str) -> AnyResponse:
         raise FieldRejected("files", "Choose at least one image.")
     rows = [_sent(opened, file, sender) for file in files]
     if sent := sum(bool(row["ok"]) for row in rows):
-        log_action("uploads", f"sent {counted(sent, 'image')} by a link", opened.stream.title)
+        log_action("uploads", f"sent {counted(sent, 'image')} through a link", opened.stream.title)
     response = visitor_page("streams/shared_add.html", **facts_of(opened, code), rows=rows, sender=sender, **_limits())
     response.status_code = 200 if any(row["ok"] for row in rows) else 400
     return response

@@ -179,7 +179,7 @@ def test_the_page_shows_what_is_biggest_and_requested_most(inside: Inside, opera
 
 def test_recent_hit_rates_are_shown_once_they_are_known(inside: Inside, operator: FlaskClient, origin: Origin) -> None:
     cover = Key("covers", "detail", inside.cover(origin))
-    assert table_of(operator.get(HERE).text)["10, 100, 1000 s"] == ["no requests"] * 3
+    assert table_of(operator.get(HERE).text)["Last 10, 100, 1,000 s"] == ["no requests"] * 3
     caches = cache_figures(inside.services.vault)
     rates = Rates()
     rates.add(0.0, {f"{cache.name}.{name}": 0.0 for cache in caches for name in ("hits", "misses")})
@@ -191,7 +191,7 @@ def test_recent_hit_rates_are_shown_once_they_are_known(inside: Inside, operator
             "covers.misses": 1.0,
         },
     )
-    row = next(row for row in store_rows(caches, rates, growth="", is_paused=False) if row.title == "10, 100, 1000 s")
+    row = next(row for row in store_rows(caches, rates, growth="", is_paused=False) if row.title == "Last 10, 100, 1,000 s")
     assert [cell.text for cell in row.cells] == ["\N{EN DASH}, 75.0, \N{EN DASH}%", "no requests", "no requests"]
     assert inside.services.covers.cache.get(cover)
 

@@ -102,7 +102,7 @@ def test_checkboxes_and_the_band_are_for_those_who_edit(stage: Stage, actor: str
     [
         ({"action": "private"}, "Select 1 to"),
         ({"image": GONE, "action": "burn"}, "Choose what to do"),
-        ({"image": GONE, "action": "move", "to": SLUG}, "in this stream already"),
+        ({"image": GONE, "action": "move", "to": SLUG}, "already in this stream"),
     ],
 )
 def test_a_form_that_makes_no_sense_changes_nothing(stage: Stage, data: dict[str, str], field: str) -> None:
@@ -140,7 +140,7 @@ def test_a_copy_is_an_image_of_its_own_and_a_full_stream_takes_what_it_can(stage
     assert len(ids(stage, other)) == len(ids(stage)) == 3
     assert not set(ids(stage)) & set(ids(stage, other))
     again = do(stage, "owner", "copy", ids(stage)[0], to="elsewhere")
-    assert "1 not: The same image is in the stream already." in again
+    assert "1 not: The same image is already in the stream." in again
     more = [stage.add(PUBLIC).image_id for _ in range(3)]
     for seed in (9001, 9002):
         stage.streams.upload_stream_image("elsewhere", photo(seed), "a.jpg")

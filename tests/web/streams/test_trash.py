@@ -162,7 +162,7 @@ def test_an_image_that_was_uploaded_again_stays_in_the_trash_with_the_reason(sta
     answer = stage.ask("owner", "POST", f"/api/streams/{SLUG}/trash/restore", json={"images": [image.image_id, "none"]}).json
     assert answer["restored"] == []
     assert answer["failed"] == {
-        image.image_id: "The same image is in the stream already.",
+        image.image_id: "The same image is already in the stream.",
         "none": "It is not there any more.",
     }
     stage.ask("owner", "DELETE", f"/api/images/{again.image_id}?for_good=true")

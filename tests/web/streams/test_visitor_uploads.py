@@ -99,7 +99,7 @@ def test_a_link_takes_twenty_images_a_day(stage: Stage, clock: FakeClock) -> Non
     answer = send(stage, code, *(photo(600 + number, 20, 20) for number in range(MAX_SENT_PER_DAY + 1)))
     assert answer.text.count("Sent") == MAX_SENT_PER_DAY
     assert f"The link takes {MAX_SENT_PER_DAY} images a day." in answer.text
-    assert "takes no more images today" in stage.inside.stranger().get(f"/s/{code}/add").text
+    assert "accepts no more images today" in stage.inside.stranger().get(f"/s/{code}/add").text
     clock.advance(DAY_S + 1)
     assert f"{MAX_SENT_PER_DAY} more images today" in stage.inside.stranger().get(f"/s/{code}/add").text
 
