@@ -1,5 +1,7 @@
 """Records that look the same: the page that offers them in pairs, to merge them or to keep them as two copies."""
 
+from typing import Any
+
 from flask import Blueprint, redirect, render_template, request, url_for
 from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response as AnyResponse
@@ -72,7 +74,7 @@ def forget(album_id: int) -> AnyResponse:
     return redirect(url_for("editing.edit_page", album_id=album_id, done="forgotten"), 303)
 
 
-def _batch() -> dict[str, str]:
+def _batch() -> dict[str, Any]:
     """Return the import that the page was about, for its address."""
     batch_id = whole_number(request.form.get("import", ""), 1, MAX_ID)
     return {"import": str(batch_id)} if batch_id else {}
