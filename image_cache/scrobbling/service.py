@@ -18,7 +18,6 @@ from image_cache.net.backoff import retry_delay_s
 from image_cache.net.lazy_client import LazyHttpClient, make_fetcher
 from image_cache.net.token_file import TokenFile, looks_like_token
 from image_cache.records.library import Library
-from image_cache.scrobbling.lastfm import LastfmClient
 from image_cache.scrobbling.listenbrainz import ListenBrainzClient
 from image_cache.scrobbling.outcome import BatchRefused, Outcome, ScrobbleClient, is_unsent
 from image_cache.scrobbling.table import Scrobble, Scrobbler, ScrobbleTable
@@ -74,6 +73,8 @@ class Scrobbling:
         self.lastfm_key = settings.LASTFM_API_KEY
         secret = _secret(settings) if self.lastfm_key else ""
         if secret:
+            from image_cache.scrobbling.lastfm import LastfmClient  # most vaults have no key
+
             self._clients[LASTFM] = LastfmClient(self._fetcher, settings.LASTFM_API_URL, self.lastfm_key, secret)
         tasks.register(SCROBBLE, self._run)
 

@@ -11,7 +11,6 @@ from image_cache.import_models import ImportRow
 from image_cache.tables.csv import read_csv
 from image_cache.tables.encoding import decoded, utf_16
 from image_cache.tables.json import read_json
-from image_cache.tables.legacy_database import read_legacy_database
 
 # Files that are no tables, by their first bytes.
 _KNOWN = (
@@ -53,6 +52,8 @@ class Table:
                     yield from self._rows(file, start)
                     self._done = self.size
                     return
+            from image_cache.tables.legacy_database import read_legacy_database  # rarely used
+
             # Close the file first: closing any descriptor of a file releases SQLite's locks on it.
             for number, (total, row) in enumerate(read_legacy_database(self.path), 1):
                 self.size, self._done = total, number

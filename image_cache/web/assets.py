@@ -5,12 +5,15 @@ import posixpath
 import re
 from collections.abc import Iterable
 from functools import lru_cache
+from pathlib import Path
 from urllib.parse import quote
 
 from markupsafe import Markup
 
 from image_cache.web.context import STATIC_DIR
 
+SHEETS, JOIN, MOST_SHEETS = "sheets", "-", 8  # a folder of addresses; there is none on the disk
+SHEET_URL = re.compile(r"""url\("((?!data:|/|#)[^"]+)\"""")
 STATIC_IMPORT = re.compile(r"""^import\s+(?:[^"';]+\s+from\s+)?["'](\.{1,2}/[^"']+)["']""", re.MULTILINE)
 
 
@@ -31,8 +34,33 @@ def assets_version() -> str:
 
 
 def stylesheet(*names: str) -> Markup:
-    """Return the links to style sheets, for example `css/records.css`."""
-    return _lines(Markup('<link rel="stylesheet" href="{}">').format(asset(name)) for name in names)
+    """Return the link to style sheets, for example `css/records.css`: one file, because a browser shows nothing before it has all."""
+    joined = JOIN.join(_short_name(name) for name in names)
+    return Markup('<link rel="stylesheet" href="{}">').format(asset(f"{SHEETS}/{joined}.css"))
+
+
+def joined_sheets(names: str) -> str | None:
+    """Return the text of the style sheets that an address of `stylesheet` names, in its order; None if one does not exist."""
+    wanted = names.split(JOIN)
+    if len(wanted) > MOST_SHEETS:
+        return None
+    paths = {_short_name(path.relative_to(STATIC_DIR).as_posix()): path for path in STATIC_DIR.rglob("*.css")}
+    if any(name not in paths for name in wanted):
+        return None
+    return "\n".join(_moved(paths[name]) for name in wanted)
+
+
+def _short_name(name: str) -> str:
+    """Return `components.sleeve` for `css/components/sleeve.css`."""
+    return name.removeprefix("css/").removesuffix(".css").replace("/", ".")
+
+
+def _moved(sheet: Path) -> str:
+    """Return the text of a sheet with the addresses that it names as seen from the folder `SHEETS`."""
+    folder = sheet.parent.relative_to(STATIC_DIR).as_posix()
+    return SHEET_URL.sub(
+        lambda found: f'url("../{posixpath.normpath(posixpath.join(folder, found[1]))}"', sheet.read_text("utf-8")
+    )
 
 
 def script(*names: str, blocks_render: bool = False) -> Markup:

@@ -4,12 +4,12 @@ import json
 import sys
 from importlib import metadata
 
-from flask import Blueprint, Response, render_template, send_from_directory
+from flask import Blueprint, Response, abort, render_template, request, send_from_directory
 from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache import __version__
 from image_cache.web.access import Role, declare_access
-from image_cache.web.assets import asset, assets_version
+from image_cache.web.assets import asset, assets_version, joined_sheets
 from image_cache.web.context import STATIC_DIR, services
 from image_cache.web.forwarded import url_prefix
 from image_cache.web.responses import FOREVER, page_response
@@ -26,6 +26,19 @@ def assets(version: str, name: str) -> Response:
     """Return one of our own files; cached forever if the URL carries the current version."""
     answer = send_from_directory(STATIC_DIR, name, conditional=True)
     answer.headers["Cache-Control"] = FOREVER if version == assets_version() else "no-cache"
+    return answer
+
+
+@site.get("/assets/<version>/sheets/<names>.css")
+def sheets(version: str, names: str) -> Response:
+    """Return several style sheets as one, as `stylesheet` names them."""
+    text = joined_sheets(names)
+    if text is None:
+        abort(404)
+    answer = Response(text, mimetype="text/css")
+    answer.add_etag()
+    answer.headers["Cache-Control"] = FOREVER if version == assets_version() else "no-cache"
+    answer.make_conditional(request)
     return answer
 
 

@@ -10,6 +10,7 @@ of Last.fm's list of errors. Every connection has a thread; leaving the block jo
 
 import hashlib
 import json
+import math
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -98,7 +99,7 @@ class ListenBrainzServer(_Server):
         self.token = TOKEN
         self.stored: dict[tuple[int, str], dict[str, Any]] = {}
         self._calls, self._window_s = calls, window_s
-        self._window, self._used = 0.0, 0
+        self._window, self._used = -math.inf, 0  # monotonic time begins with the machine
 
     def listens(self) -> list[tuple[int, str, str]]:
         """Return (listened_at, artist, title) of everything that is stored, in order."""

@@ -111,6 +111,7 @@ GET    /api/jobs/<int:task_id>                      401 403 403 200 200 200
 GET    /api/now                                     200 200 200 200 200 200
 POST   /api/streams                                 401 403 403 400 400 401
 GET    /assets/<version>/<path:name>                404 404 404 404 404 404
+GET    /assets/<version>/sheets/<names>.css         404 404 404 404 404 404
 GET    /batches                                     401 403 403 200 200 200
 GET    /batches/<int:batch_id>                      401 403 403 404 404 404
 POST   /batches/<int:batch_id>/undo                 401 403 403 404 404 404
@@ -304,6 +305,7 @@ def paths(inside: Inside, rule: str, number: int) -> str:
         "name": "ab" * 16,
         "kind": "detail",
         "version": "x",
+        "names": "no-sheets",
         "digest": "0123456789abcdef" * 2,
     }
     values |= {"year": 1971, "action": "pause", "number": 0, "page": "stream_details", "token": "no-such-token", "slug": "none"}

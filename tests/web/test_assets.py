@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from image_cache.web.assets import imported_modules, preload, script
+from image_cache.web.assets import imported_modules, preload, script, stylesheet
 from image_cache.web.context import STATIC_DIR, TEMPLATE_DIR
 from tests.support.inside import Inside
 
@@ -88,6 +88,35 @@ def test_the_tags_of_a_script_preload_each_of_its_modules_once_and_name_it_last(
     assert "js/shared/cover_image.js" in preload("js/shared/cover_loader.js")
 
 
+def test_joined_sheets_are_the_sheets_in_their_order_and_name_files_that_exist(inside: Inside) -> None:
+    client = inside.client()
+    address = re.search(r'href="([^"]+)"', str(stylesheet("css/tokens.css", "style.css", "css/components/disc.css")))[1]  # type: ignore[index]
+    answer = client.get(address)
+    assert answer.status_code == 200
+    assert answer.content_type == "text/css; charset=utf-8"
+    assert "immutable" in answer.headers["Cache-Control"]
+    texts = [
+        (STATIC_DIR / name).read_text(encoding="utf-8") for name in ("css/tokens.css", "style.css", "css/components/disc.css")
+    ]
+    places = [answer.text.index(text.rstrip()[-300:]) for text in texts]
+    assert places == sorted(places)
+    named = {url for url in re.findall(r'url\("([^"]+)"', answer.text) if not url.startswith(("data:", "#"))}
+    assert len(named) >= 3
+    folder = posixpath.dirname(address)
+    for url in named:
+        assert client.get(posixpath.normpath(posixpath.join(folder, url))).status_code == 200, url
+    assert client.get(address, headers={"If-None-Match": answer.headers["ETag"]}).status_code == 304
+    assert client.get(address, headers={"Accept-Encoding": "gzip"}).headers["Content-Encoding"] == "gzip"
+    assert client.get(address.replace(address.split("/")[2], "0" * 8)).headers["Cache-Control"] == "no-cache"
+
+
+@pytest.mark.parametrize(
+    "names", ["nothing", "", "tokens-nothing", "-", "../app", "%2e%2e%2fapp", "css.tokens", "-".join(["tokens"] * 9), "x" * 5000]
+)
+def test_other_joined_sheets_do_not_exist(inside: Inside, names: str) -> None:
+    assert inside.client().get(f"/assets/0/sheets/{names}.css").status_code == 404
+
+
 def test_a_page_preloads_what_its_scripts_import_and_loads_nothing_of_other_areas(inside: Inside) -> None:
     inside.album()
     for path, own in (
@@ -104,8 +133,10 @@ def test_a_page_preloads_what_its_scripts_import_and_loads_nothing_of_other_area
         preloaded = re.findall(r'<link rel="modulepreload" href="/assets/\w+/([^"]+)"', page)
         imports = {module for name in scripts for module in imported_modules(name)}
         assert imports <= set(preloaded), path
-        sheets = re.findall(r'<link rel="stylesheet" href="/assets/\w+/([^"]+)"', page)
-        assert {area_of(name) for name in {*sheets, *scripts, *preloaded} - EVERY_PAGE} <= {own, ""}, path
+        sheets = re.findall(r'<link rel="stylesheet" href="/assets/\w+/sheets/([^"]+)\.css"', page)
+        assert sheets[0] == "tokens-style-components", path
+        own_sheets = {f"css/{name.replace('.', '/')}.css" for joined in sheets[1:] for name in joined.split("-")}
+        assert {area_of(name) for name in {*own_sheets, *scripts, *preloaded} - EVERY_PAGE} <= {own, ""}, path
 
 
 @pytest.mark.parametrize("sheet", SHEETS, ids=lambda path: path.stem)

@@ -64,6 +64,7 @@ def known_arguments(inside: Inside, origin: Origin) -> dict[str, object]:
         "name": digest,
         "kind": "detail",
         "version": "x",
+        "names": "tokens-style",
         **stream_arguments(inside),
         "digest": "0123456789abcdef" * 2,
         "action": "pause",
@@ -144,7 +145,7 @@ def test_no_get_of_any_route_speaks_to_anybody(inside: Inside, origin: Origin) -
     stranger_url = origin.put("/not-registered.jpg", jpeg())
     records = [inside.album(url, f"T{n}") for n, url in enumerate(urls)]
     digest = inside.services.covers.digest_of(urls[0])
-    known = {"album_id": records[0], "variant": "thumbnails", "name": digest, "kind": "detail", "version": "x"}
+    known = {"album_id": records[0], "variant": "thumbnails", "name": digest, "kind": "detail", "version": "x", "names": "tokens"}
     known |= {
         "digest": digest[:32],
         "year": 1971,
@@ -382,7 +383,7 @@ def test_pages_and_json_are_kept_by_nobody_else_and_pictures_and_files_for_ever(
     client = inside.stranger()
     page = client.get("/about")
     assert page.headers["Cache-Control"] in ("private, no-cache", "no-store")
-    address = re.search(r'href="(/assets/[0-9a-f]{8}/style\.css)"', page.text)
+    address = re.search(r'href="(/assets/[0-9a-f]{8}/sheets/tokens[^"]+\.css)"', page.text)
     assert address
     for path in (address[1], f"/cache/detail/{digest}.webp"):
         assert client.get(path).headers["Cache-Control"] == "public, max-age=31536000, immutable"

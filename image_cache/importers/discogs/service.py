@@ -15,7 +15,6 @@ from image_cache.importers.discogs.client import AWAY
 from image_cache.importers.discogs.connection import DiscogsConnection
 from image_cache.importers.discogs.details import DetailsFetcher
 from image_cache.importers.discogs.parse import SOURCE
-from image_cache.importers.discogs.sync import CollectionSync
 from image_cache.importers.discogs.table import SyncTable
 from image_cache.importers.discogs.tracklists import TracklistFetcher
 from image_cache.importers.discogs.values import ValueFetcher
@@ -202,6 +201,8 @@ class DiscogsService:
         self.connection.abort()
 
     def _sync(self, task: Task) -> Mapping[str, Any]:
+        from image_cache.importers.discogs.sync import CollectionSync  # for vaults with a token
+
         previous = self._tasks.rows.before(SYNC, task.id)
         run = CollectionSync(task, self.connection, self.rows, library=self._library, covers=self._covers, previous=previous)
         before = self._library.wants.table.count_bought()

@@ -12,7 +12,6 @@ from image_cache.engine.pool import PeriodicJob
 from image_cache.frozen import frozen
 from image_cache.importers.music.folders import MusicRoots
 from image_cache.importers.music.images import MusicImages
-from image_cache.importers.music.scan import MusicScan
 from image_cache.importers.music.table import MUSIC, MusicRoot
 from image_cache.models import Album, TaskState
 from image_cache.records.table import AlbumTable
@@ -102,6 +101,8 @@ class MusicService:
         self._images.close()
 
     def _scan(self, task: Task) -> Mapping[str, Any]:
+        from image_cache.importers.music.scan import MusicScan  # half a megabyte, for vaults with music folders
+
         scan = MusicScan(
             self._catalog,
             self.roots,

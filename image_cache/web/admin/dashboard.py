@@ -8,8 +8,6 @@ from image_cache.maintenance.cache_figures import cache_figures
 from image_cache.maintenance.counters_since import counters_since, reset_counters
 from image_cache.web.access import Role, declare_access
 from image_cache.web.actions import log_action, log_limits
-from image_cache.web.admin.dashboard_view import dashboard_values
-from image_cache.web.admin.history_charts import SPANS
 from image_cache.web.context import services
 from image_cache.web.rate_limits import limiter
 
@@ -120,6 +118,9 @@ def clear() -> AnyResponse:
 
 
 def _page(status: int = 200, **typed: str) -> AnyResponse:
+    from image_cache.web.admin.dashboard_view import dashboard_values  # with the charts, which only operators look at
+    from image_cache.web.admin.history_charts import SPANS
+
     span = SPANS.get(request.args.get("span", ""), SPANS["day"])
     answer = Response(render_template("admin/dashboard.html", **dashboard_values(services(), span), typed=typed), status)
     answer.headers["Cache-Control"] = "no-store"

@@ -20,7 +20,6 @@ from image_cache.web.request_body import larger_body
 from image_cache.web.streams import view_models as views
 from image_cache.web.streams.bands import undo_band
 from image_cache.web.streams.looks import HAND, TAKEN, by_day, in_order, look_of, mode_of_request, orders_of
-from image_cache.web.streams.privacy_check import run_selftest
 from image_cache.web.streams.uploads import store_files, stream_body_limits
 from image_cache.web.streams.view_chart import chart
 from image_cache.web.streams.viewer import impersonated_viewer, require_editor, require_owner, viewer
@@ -199,6 +198,8 @@ def delete(slug: str, image_id: str) -> AnyResponse:
 @limiter.limit("10 per minute")
 def selftest(slug: str) -> AnyResponse:
     """Request everything of the stream as each kind of viewer, and compare the responses with the policy."""
+    from image_cache.web.streams.privacy_check import run_selftest  # rarely used
+
     stream = _stream(slug)
     require_editor(stream)
     return _page("streams/privacy_check.html", stream=stream, report=run_selftest(current_app, stream, is_thorough=False))

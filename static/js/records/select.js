@@ -17,7 +17,7 @@ export async function startInPlace(item, address) {
   const page = await getPage(address).catch(() => null);
   const bar = page?.querySelector(".selected-bar");
   if (!bar) return location.assign(address);
-  const sheet = page.querySelector('link[href*="css/select"]');
+  const sheet = page.querySelector('link[href$="/sheets/select.css"]');
   if (sheet) document.head.append(document.adoptNode(sheet));
   document.body.append(document.adoptNode(bar));
   const shown = () => document.querySelectorAll(".wall[data-append] > li:not(:has(.choice))").forEach(addChoice);

@@ -78,6 +78,7 @@ def test_every_get_answers_as_documented(inside: Inside, origin: Origin) -> None
     samples |= {"digest": file_digest(inside, origin), "number": 0, "task_id": task_id}
     samples |= {"year": 1971, "account_id": 999_999, "token": "no-such-token"}
     samples |= dict.fromkeys(("selection_id", "batch_id", "crate_id", "link_id"), 999_999)
+    samples["names"] = "tokens-style"
     samples["want_id"] = inside.services.library.wants.type({"title": "T"})
     names = {"/cache/": digest, "/tint/": "200-10", "/assets/": "app.js", "/api/cache/jobs/": "nothing"}
     client = inside.client(accept="text/html")
