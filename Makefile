@@ -74,7 +74,8 @@ plots: $(VENV)/.ready-dev
 lighthouse: $(VENV)/.ready-dev
 	$(BIN)/python -m benchmarks.lighthouse $(ARGS)
 
-# The exact, hashed versions that the installer and the tests use, from the names in pyproject.toml. UPGRADE=--upgrade takes newer ones.
+# The exact, hashed versions that the installer and the tests use, from the names in pyproject.toml.
+# UPGRADE=--upgrade takes newer ones.
 LOCK = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-header $(UPGRADE)
 EXTRAS := s3 nifti metrics heif barcode
 
@@ -89,7 +90,8 @@ dist: $(VENV)/.ready-dev
 	$(MAKE) wheels FOR_PYTHON=3.13
 	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/python -m build --no-isolation -o dist .
 
-# VERSION=0.2.0: checks that the tree is clean and that pyproject.toml and CHANGELOG.md name this version, runs everything, sets the tag.
+# VERSION=0.2.0: checks that the tree is clean and that pyproject.toml and CHANGELOG.md name this version,
+# runs everything, and sets the tag.
 release: $(VENV)/.ready-dev
 	@test -n "$(VERSION)" || { echo "Say which: make release VERSION=0.2.0"; exit 1; }
 	@test -z "$$(git status --porcelain)" || { echo "There are changes that are not committed."; exit 1; }

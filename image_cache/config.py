@@ -354,6 +354,14 @@ class Settings:
         low=0.01,
         high=200,
     )
+    MAX_VIDEO_UPLOAD_SIZE_MB: float = setting(
+        100.0,
+        "Maximum size of an uploaded video. Videos need the package ffmpeg. 0: no videos.",
+        "VINYL_VAULT_MAX_VIDEO_UPLOAD_SIZE_MB",
+        unit="MB",
+        low=0,
+        high=2000,
+    )
     MAX_UPLOAD_REQUEST_MB: float = setting(
         220.0,
         "Maximum total size of one upload request.",
@@ -361,6 +369,14 @@ class Settings:
         unit="MB",
         low=1,
         high=4096,
+    )
+    STREAM_QUOTA_MB: float = setting(
+        0.0,
+        "Maximum size of all images that the streams of one owner hold, with their trash. 0: no limit. Operators can set another value for an account.",
+        "VINYL_VAULT_STREAM_QUOTA_MB",
+        unit="MB",
+        low=0,
+        high=100_000_000,
     )
     STREAM_CACHE_SIZE_MB: float = setting(
         256.0,
@@ -556,6 +572,14 @@ class Settings:
     @property
     def max_image_upload_bytes(self) -> int:
         return int(self.MAX_IMAGE_UPLOAD_SIZE_MB * MEGABYTE)
+
+    @property
+    def max_video_upload_bytes(self) -> int:
+        return int(self.MAX_VIDEO_UPLOAD_SIZE_MB * MEGABYTE)
+
+    @property
+    def stream_quota_bytes(self) -> int:
+        return int(self.STREAM_QUOTA_MB * MEGABYTE)
 
     @property
     def max_upload_request_bytes(self) -> int:

@@ -161,7 +161,7 @@ class FolderMissing(StorageError):
     hint = "Create the folder or connect its disk, then try again."
 
     def __init__(self, folder: str) -> None:
-        super().__init__(folder, "there is no such folder")
+        super().__init__(folder, "this folder does not exist")
 
 
 class ChecksumMismatch(CacheError):
@@ -424,6 +424,21 @@ class QuotaExceeded(CacheError):
         self.limit = limit
 
 
+class SpaceExceeded(CacheError):
+    """The streams of an owner would hold more bytes than they may. `others_message` says it without the owner's figures."""
+
+    def __init__(self, limit_bytes: int, used_bytes: int, trash_bytes: int, needed_bytes: int) -> None:
+        trash = f", {trash_bytes / 1e6:,.1f} MB of that in the trash" if trash_bytes else ""
+        super().__init__(
+            f"Not enough space for {needed_bytes / 1e6:,.1f} MB: {used_bytes / 1e6:,.1f} of {limit_bytes / 1e6:,.1f} MB are in use{trash}."
+            " Delete images for good, or ask an operator for more space."
+        )
+        self.limit_bytes = limit_bytes
+        self.used_bytes = used_bytes
+        self.needed_bytes = needed_bytes
+        self.others_message = "The owner of this stream has not enough space left for this file."
+
+
 class DuplicateImage(CacheError):
     """The stream already holds an image with the same bytes."""
 
@@ -447,4 +462,4 @@ class ProgramMissing(CacheError):
 
 
 class VideoRejected(CacheError):
-    """No frame could be extracted from a video."""
+    """A video cannot be stored, or no frame could be extracted from it."""

@@ -1,7 +1,7 @@
 """`frozen`: a dataclass whose values never change, at half the memory of the standard library's.
 
-`dataclasses` writes `__eq__`, `__hash__`, `__repr__` and two guards anew for every class, 7 KB each time; the classes of VinylVault
-share one of each. Everything else is a dataclass with slots: `fields`, `replace` and `asdict` work. See decision 0038.
+`dataclasses` writes `__eq__`, `__hash__`, `__repr__` and two guards again for every class, 7 KB each time; the classes of VinylVault
+share one of each. Everything else is a dataclass with slots: `fields`, `replace` and `asdict` work. See decision 0039.
 """
 
 from dataclasses import FrozenInstanceError, dataclass, field, fields

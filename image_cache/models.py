@@ -258,6 +258,11 @@ class StreamImage:
     number: int = 0
     is_animated: bool = False  # known at its upload only
     taken_at: str = ""
+    duration_s: float | None = None  # of a video; None: an image
+
+    @property
+    def is_video(self) -> bool:
+        return self.duration_s is not None
 
 
 @frozen

@@ -1,6 +1,6 @@
 """Sums of money as the catalogue keeps them: one text, the amount with a point and two digits, then the currency if it is known.
 
-"12.50 EUR", "1500.00 JPY", "12.50". SQLite reads the amount at its start. Pure functions, no I/O.
+"12.50 EUR", "1500.00 JPY", "12.50". `records.orders.sorts` reads the amount in SQL. Pure functions, no I/O.
 """
 
 import re

@@ -16,6 +16,7 @@ from image_cache.accounts.tokens import ApiTokens
 from image_cache.config import Settings
 from image_cache.covers import CoverLoader, ImageCache
 from image_cache.covers.build import CoverServices, open_covers
+from image_cache.covers.machine_speed import MachineSpeed
 from image_cache.covers.runtime_limits import EVICTING_S, RuntimeLimits, default_limits
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import DatabaseError
@@ -39,10 +40,12 @@ from image_cache.importers.plays.service import PlaysImporter
 from image_cache.importers.tables.service import TableService
 from image_cache.maintenance.actions.log import ActionLog
 from image_cache.maintenance.alerts.service import Alerts
+from image_cache.maintenance.cache_figures import cache_figures
 from image_cache.maintenance.health.check import Check
 from image_cache.maintenance.health.examine import examine_service
 from image_cache.maintenance.housekeeping import Housekeeping
 from image_cache.maintenance.memory import memory_job
+from image_cache.maintenance.rates import CacheRates
 from image_cache.maintenance.readonly_vault import ReadonlyVault
 from image_cache.maintenance.scrub import Nightly, Scrub, activity
 from image_cache.records.batches.selection_table import SelectionTable
@@ -119,6 +122,7 @@ class Services:
     nightly: Nightly
     alerts: Alerts
     actions: ActionLog
+    rates: CacheRates
     vault: ReadonlyVault  # the same databases, for those who only look; closed with them
     pool: Pool
     _parts: CoverServices
@@ -249,6 +253,7 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
     vault = _readonly(settings=settings, catalog=catalog, covers=covers, limits=limits, streams=streams, files=files)
     actions = ActionLog(catalog, clock=clock)
     alerts = Alerts(settings, catalog, lambda: _checks(vault, pool, streams), clock=clock)
+    rates = CacheRates()
     jobs = [
         *housekeeping.periodic_jobs(),
         PeriodicJob("limits", LIMITS_S, lambda: _apply(limits, covers), first_s=LIMITS_S),
@@ -268,6 +273,8 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
         nightly.periodic_job(),
         alerts.periodic_job(),
         actions.periodic_job(),
+        MachineSpeed(covers.cache.index, parts.decoder).periodic_job(),
+        rates.periodic_job(lambda: cache_figures(vault)),
         memory_job(catalog, covers.cache.index.database, streams.cache.engine.index.database),
     ]
     if settings.FRONT_DIR is not None:
@@ -318,6 +325,7 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
         alerts=alerts,
         actions=actions,
         vault=vault,
+        rates=rates,
         pool=pool,
         _parts=parts,
         _lock=lock,

@@ -21,10 +21,10 @@ PAGE = """
 {% from "parts/cache_controls.html" import show_cache_controls with context %}
 {% block title %}The shop{% endblock %}
 {% block main %}
-<h1>{{ albums|length|records }} for sale</h1>
-{% for album in albums %}
+<div class="head"><h1>{{ albums|length|records }} for sale</h1></div>
+<div class="ways">{% for album in albums %}
 <a href="/album/{{ album.id }}"><img src="{{ get_thumbnail_url(album) }}" width="150" height="150" alt="{{ album.title }}"></a>
-{% endfor %}
+{% endfor %}</div>
 <h2>The window</h2>
 {{ render_stream_images_gallery("shop-window") }}
 {{ render_stream_image_uploader("shop-window") }}

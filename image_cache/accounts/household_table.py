@@ -36,6 +36,9 @@ class AccountLink:
     account: Account | None = None
 
 
+NUMBER_BYTES = 8
+
+
 class HouseholdTable:
     """Any thread, several processes."""
 
@@ -70,16 +73,18 @@ class HouseholdTable:
     def sessions(self, account_id: int, open_since: float) -> list[OpenSession]:
         """Return the sessions of an account that were used since then, the last used first."""
         rows = self.db.rows(
-            "SELECT substr(hex(token_hash), 1, 16) AS number, device, created_at, seen_at FROM sessions"
-            " WHERE account_id = ? AND seen_at >= ? ORDER BY seen_at DESC, number",
+            "SELECT token_hash, device, created_at, seen_at FROM sessions"
+            " WHERE account_id = ? AND seen_at >= ? ORDER BY seen_at DESC, token_hash",
             (account_id, open_since),
         )
-        return [OpenSession(*row) for row in rows]
+        return [OpenSession(_session_number(token_hash), *facts) for token_hash, *facts in rows]
 
     def end_session(self, account_id: int, number: str) -> bool:
         with self.db.write() as conn:
-            sql = "DELETE FROM sessions WHERE account_id = ? AND substr(hex(token_hash), 1, 16) = ?"
-            return conn.execute(sql, (account_id, number)).rowcount == 1
+            rows = conn.execute("SELECT token_hash FROM sessions WHERE account_id = ?", (account_id,)).fetchall()
+            found = [(row[0],) for row in rows if _session_number(row[0]) == number]
+            conn.executemany("DELETE FROM sessions WHERE token_hash = ?", found)
+            return len(found) == 1
 
     def add_link(self, token_hash: bytes, role: str, account_id: int | None, now: float, expires_at: float) -> int:
         """Add a link and delete expired ones; an earlier one for the same account no longer works. Returns its id."""
@@ -143,3 +148,7 @@ def _use(conn: Connection, token_hash: bytes, now: float, kind: str) -> Row | No
     sql = f"DELETE FROM account_links WHERE token_hash = ? AND expires_at > ? AND {kind} RETURNING role, account_id"
     found: Row | None = conn.execute(sql, (token_hash, now)).fetchone()
     return found
+
+
+def _session_number(token_hash: bytes) -> str:
+    return token_hash[:NUMBER_BYTES].hex().upper()

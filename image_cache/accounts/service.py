@@ -112,6 +112,13 @@ class Accounts:
         if not self._rows.set_password(name.casefold(), self._hash(password)):
             raise AccountRejected("name", "no account has this name")
 
+    def find(self, name: str) -> Account:
+        """Return the account of a name. Raises `AccountRejected`."""
+        found = self._rows.account(account_key(name))
+        if found is None:
+            raise AccountRejected("name", "no account has this name")
+        return found[0]
+
     def accounts(self) -> list[Account]:
         return self._rows.accounts()
 

@@ -149,7 +149,7 @@ class AccountTable:
 
 def _insert_attempt(conn: Connection, client: bytes, now: float) -> None:
     conn.execute(
-        "INSERT INTO tries VALUES (?, 1, ?) ON CONFLICT (who) DO UPDATE SET used = used + 1, last_at = excluded.last_at",
+        "INSERT INTO tries VALUES (?, 1, ?) ON CONFLICT (who) DO UPDATE SET used = tries.used + 1, last_at = excluded.last_at",
         (client, now),
     )
 

@@ -86,10 +86,10 @@ DOOR = Door(
             least=SHORTEST_S,
         ),
         click.Option(
-            ["--cache", "cache"],
+            ["--cache", "--namespace", "cache"],
             type=click.Choice([*CACHES, "all"]),
             default="covers",
-            help="clear, cleanup: the cache to use (default: covers)",
+            help="clear, cleanup, preload: the cache to use (default: covers)",
         ),
         click.Option(["--url", "urls"], multiple=True, metavar="U", help="probe, preload, explain: URL to use; repeatable"),
         click.Option(

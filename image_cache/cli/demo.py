@@ -36,7 +36,7 @@ TRY = """
 
 @click.command("demo")
 @click.option("--remove", "is_removing", is_flag=True, help="Remove everything that is made up, and show nothing.")
-@click.option("--yes", "is_confirmed", is_flag=True, help="With --remove: do not ask.")
+@click.option("--yes", "is_confirmed", is_flag=True, help="With --remove: do not ask for confirmation.")
 def demo(is_removing: bool, is_confirmed: bool) -> int:
     """Start a demo with 240 invented records, three streams and two files in its own data folder, until Ctrl-C.
 

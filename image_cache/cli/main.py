@@ -16,6 +16,8 @@ USERS = {
     "add": (f"{CONTENT}.users:add", "Add an account; the password is read from standard input"),
     "list": (f"{CONTENT}.users:list_accounts", "List the accounts and their roles"),
     "remove": (f"{CONTENT}.users:remove", "Remove an account, its sessions and memberships"),
+    "usage": (f"{CONTENT}.users:usage", "Show how much the streams of each account hold"),
+    "quota": (f"{CONTENT}.users:quota", "Set how much the streams of an account may hold"),
     "password": (f"{CONTENT}.users:password", "Change a password and log out all sessions of the account"),
 }
 REGISTRY = {
@@ -77,6 +79,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str] | click.Group]] = {
             "Explain one cover, file or stream image: where it is stored, why it is missing",
         ),
         "probe": ("image_cache.cli.maintenance.probe:probe", "Test whether a URL can be downloaded; stores nothing"),
+        "log": ("image_cache.cli.maintenance.log_url:log_url", "Show what happens to one URL; --follow continues"),
         "alerts": LazyGroup("alerts", {"Commands": ALERTS}, help="Test the alerts.", short_help="Alerts"),
         "selftest": (
             "image_cache.cli.maintenance.selftest:selftest",
@@ -89,9 +92,13 @@ COMMANDS: dict[str, dict[str, tuple[str, str] | click.Group]] = {
             "Check all stored data against its checksums; --repair fixes damage",
         ),
         "repair": ("image_cache.cli.maintenance.repair:repair", "Repair everything that can be repaired without losing data"),
-        "preload": ("image_cache.cli.maintenance.preload:preload", "Download missing covers, with a progress bar"),
+        "preload": (
+            "image_cache.cli.maintenance.preload:preload",
+            "Download missing covers or files, render missing stream images",
+        ),
         "cleanup": ("image_cache.cli.maintenance.clear:cleanup", "Remove cached images unused for --days"),
         "clear": ("image_cache.cli.maintenance.clear:clear", "Remove all cached covers"),
+        "reset-counters": ("image_cache.cli.maintenance.reset:reset", "Count requests, hits and evictions from now on"),
         "backup": ("image_cache.cli.maintenance.backup:backup", "Back up all irreplaceable data to FILE, or into a folder"),
         "restore": ("image_cache.cli.maintenance.backup:restore", "Restore a backup into an empty data folder"),
     },

@@ -49,9 +49,11 @@ class CoverDigests:
         try:
             if not self._index.meta("generation"):
                 with self._index.database.write() as conn:
-                    conn.execute("INSERT OR IGNORE INTO meta VALUES ('generation', ?)", (self._generation,))
+                    conn.execute("INSERT INTO meta VALUES ('generation', ?) ON CONFLICT (name) DO NOTHING", (self._generation,))
                     # Not 0 again: other processes know the numbers of the index before this one.
-                    conn.execute("INSERT OR IGNORE INTO meta VALUES ('epoch', ?)", (secrets.randbelow(2**31),))
+                    conn.execute(
+                        "INSERT INTO meta VALUES ('epoch', ?) ON CONFLICT (name) DO NOTHING", (secrets.randbelow(2**31),)
+                    )
             self.refresh()
         except DatabaseError as error:
             logger.warning("index unavailable, using the cover name mirror reason=%s", error)

@@ -231,7 +231,12 @@ def _connect_untrusted(path: Path) -> Connection:
 
 
 def parameter_marks(count: int) -> str:
-    """Return `count` parameter marks for an IN list: `?,?,?`."""
+    """Return `count` parameter marks for an IN list: `?,?,?`.
+
+    Raises `ValueError` for an empty list: `IN ()` is an error in PostgreSQL, and `NOT IN (NULL)` finds nothing anywhere.
+    """
+    if count < 1:
+        raise ValueError("an IN list must not be empty")
     return ",".join("?" * count)
 
 

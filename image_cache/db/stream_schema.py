@@ -45,6 +45,17 @@ CREATE TRIGGER stream_images_moved AFTER UPDATE OF stream_id ON stream_images BE
 END;
 """
 
+SPACE = """
+-- How many bytes the streams of an account may hold, where that is not as set for everyone. NULL: no limit.
+CREATE TABLE stream_quotas (
+    account_id INTEGER PRIMARY KEY REFERENCES accounts ON DELETE CASCADE,
+    limit_bytes INTEGER
+);
+ALTER TABLE stream_images ADD COLUMN duration_s REAL;                  -- of a video, NULL: an image
+ALTER TABLE stream_images ADD COLUMN mask TEXT NOT NULL DEFAULT '';     -- of a video: what viewers get zeros for, see `imaging.mp4`
+CREATE INDEX streams_by_owner ON streams (owner_id);
+"""
+
 SHARES = """
 -- Links to a stream, or to chosen images of it, for visitors without an account. Only the hash of a link is stored.
 CREATE TABLE shares (

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from image_cache.db.database import Connection, Database, parameter_marks
 from image_cache.frozen import frozen
 
-COUNT = "INSERT INTO meta VALUES ('looked', 1) ON CONFLICT (name) DO UPDATE SET value = value + 1"
+COUNT = "INSERT INTO meta VALUES ('looked', 1) ON CONFLICT (name) DO UPDATE SET value = meta.value + 1"
 
 
 @frozen
@@ -50,17 +50,19 @@ class AppearanceTable:
         if is_changed:
             conn.execute(COUNT)
         conn.execute(
-            "INSERT OR REPLACE INTO looks (looked_at, hash, colours, is_blank, digest) VALUES (?, ?, ?, ?, ?)", _values(item, now)
+            "INSERT INTO looks (looked_at, hash, colours, is_blank, digest) VALUES (?, ?, ?, ?, ?) ON CONFLICT (digest) DO UPDATE"
+            " SET looked_at = excluded.looked_at, hash = excluded.hash, colours = excluded.colours, is_blank = excluded.is_blank",
+            _values(item, now),
         )
 
     def has_blank(self) -> bool:
         """Return True if any image that was analysed has one colour only."""
-        return self.database.row("SELECT 1 FROM looks WHERE is_blank LIMIT 1") is not None
+        return self.database.row("SELECT 1 FROM looks WHERE is_blank = 1 LIMIT 1") is not None
 
     def blank_bodies(self, least: int) -> dict[bytes, int]:
         """Return the SHA-256 of bytes that at least so many images of one colour have, and how many."""
         rows = self.database.rows(
-            "SELECT body_sha256, count(*) FROM looks JOIN images USING (digest) WHERE is_blank AND body_sha256 IS NOT NULL"
+            "SELECT body_sha256, count(*) FROM looks JOIN images USING (digest) WHERE is_blank = 1 AND body_sha256 IS NOT NULL"
             " GROUP BY body_sha256 HAVING count(*) >= ?",
             (least,),
         )
@@ -68,6 +70,8 @@ class AppearanceTable:
 
     def get_many(self, digests: Sequence[str]) -> dict[str, Appearance]:
         """Return the appearances of the digests that were analysed. For at most a few hundred digests."""
+        if not digests:
+            return {}
         rows = self.database.rows(
             f"SELECT digest, hash, colours, is_blank FROM looks WHERE digest IN ({parameter_marks(len(digests))}) AND colours IS NOT NULL",
             [bytes.fromhex(digest) for digest in digests],
@@ -82,4 +86,4 @@ class AppearanceTable:
 
 def _values(item: Appearance, now: float) -> tuple[object, ...]:
     shape = None if item.hash is None else item.hash.to_bytes(8, "big")
-    return now, shape, item.colours, item.is_blank, bytes.fromhex(item.digest)
+    return now, shape, item.colours, int(item.is_blank), bytes.fromhex(item.digest)

@@ -71,6 +71,7 @@ class Cache:
         body = self.get_stored(key, scope)
         if body is None:
             self.counters.add("misses")
+            self.memory.requests.add(key)
             self._record_use(key, 0)
             logger.debug("cache miss key=%s", key)
         return body
@@ -86,6 +87,7 @@ class Cache:
         if body is not None:
             logger.debug("cache hit tier=disk key=%s", key)
             self.counters.add("disk_hits")
+            self.memory.requests.add(key)
             self._record_use(key, len(body))
             self.memory.put(key, body, scope)
         return body

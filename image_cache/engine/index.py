@@ -50,6 +50,7 @@ class Index:
         )
         self.clock = clock
         self._complete = -1  # the generation of the database that is known to be complete
+        self._largest: dict[tuple[str, int], tuple[Totals, float, list[tuple[Key, int]]]] = {}  # the same, by namespace and limit
         self._counted: dict[str, tuple[Totals, float, dict[str, int]]] = {}  # by namespace; replaced, never changed
 
     def is_incomplete(self) -> bool:
@@ -78,6 +79,8 @@ class Index:
 
     def variants_of(self, digests: Sequence[str]) -> dict[str, set[str]]:
         """Return the stored variants of each digest that has any. For at most a few hundred digests."""
+        if not digests:
+            return {}
         rows = self.database.rows(
             f"SELECT digest, variant FROM entries WHERE digest IN ({parameter_marks(len(digests))})",
             [bytes.fromhex(d) for d in digests],
@@ -155,6 +158,20 @@ class Index:
             (namespace,),
         )
         return [VariantTotals(*row) for row in rows]
+
+    def largest(self, namespace: str, limit: int) -> list[tuple[Key, int]]:
+        """Return the largest entries with their sizes. Of many entries they are looked up once a minute: it reads all rows."""
+        totals, now = self.totals(namespace), time.monotonic()
+        known = self._largest.get((namespace, limit))
+        if known is not None and (known[0] == totals or (totals.entries > COUNTED_EACH_TIME and now - known[1] < COUNT_AGE_S)):
+            return known[2]
+        rows = self.database.rows(
+            "SELECT digest, variant, size_bytes FROM entries WHERE namespace = ? ORDER BY size_bytes DESC, digest LIMIT ?",
+            (namespace, limit),
+        )
+        found = [(Key(namespace, variant, digest.hex()), size) for digest, variant, size in rows]
+        self._largest[namespace, limit] = (totals, now, found)
+        return found
 
     def count_by_variant(self, namespace: str) -> dict[str, int]:
         """Return how many entries each variant has. Of many entries they are counted once a minute: it reads as many rows."""

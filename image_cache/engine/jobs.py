@@ -100,9 +100,12 @@ class JobQueue:
             before = self._depth(conn)
             conn.executemany(
                 "INSERT INTO jobs (digest, wants, priority, lane, batch, ready_at) VALUES (?, ?, ?, ?, ?, ?)"
-                " ON CONFLICT (digest) DO UPDATE SET priority = min(priority, excluded.priority), wants = CASE"
-                " WHEN excluded.wants = '' OR instr(' ' || wants || ' ', ' ' || excluded.wants || ' ') THEN wants"
-                " ELSE trim(wants || ' ' || excluded.wants) END",
+                " ON CONFLICT (digest) DO UPDATE SET"
+                " priority = CASE WHEN excluded.priority < jobs.priority THEN excluded.priority ELSE jobs.priority END,"
+                " wants = CASE WHEN excluded.wants = '' THEN jobs.wants"
+                # It has the variants already: they can be replaced in it.
+                " WHEN replace(' ' || jobs.wants || ' ', ' ' || excluded.wants || ' ', '') <> ' ' || jobs.wants || ' ' THEN jobs.wants"
+                " ELSE trim(jobs.wants || ' ' || excluded.wants) END",
                 [(bytes.fromhex(r.digest), " ".join(r.variants), priority, r.lane, batch, now) for r in requests],
             )
             added = self._depth(conn) - before
@@ -139,9 +142,10 @@ class JobQueue:
         # Half open: one job at a time tests a host whose breaker has tripped.
         tripped = conn.execute("SELECT lane FROM lanes WHERE failures >= ?", (TRIP_FAILURES,))
         closed.update(lane for (lane,) in tripped if active[lane])
+        open_lanes = f" AND lane NOT IN ({parameter_marks(len(closed))})" if closed else ""
         row = conn.execute(
             "SELECT digest, wants, priority, lane, attempts FROM jobs WHERE leased_until <= ? AND ready_at <= ?"
-            f" AND lane NOT IN ({parameter_marks(len(closed))}) ORDER BY priority, ready_at LIMIT 1",
+            f"{open_lanes} ORDER BY priority, ready_at LIMIT 1",
             (now, now, *closed),
         ).fetchone()
         return None if row is None else self._lease(conn, row, now)
@@ -156,7 +160,7 @@ class JobQueue:
         now, key = self.clock(), bytes.fromhex(digest)
         with self.database.write() as conn:
             conn.execute(
-                "INSERT OR IGNORE INTO jobs (digest, wants, priority, lane, ready_at) VALUES (?, '', ?, '', ?)",
+                "INSERT INTO jobs (digest, wants, priority, lane, ready_at) VALUES (?, '', ?, '', ?) ON CONFLICT (digest) DO NOTHING",
                 (key, VISIBLE, now),
             )
             free = "SELECT digest, wants, priority, lane, attempts FROM jobs WHERE digest = ? AND leased_until <= ?"
@@ -213,7 +217,11 @@ class JobQueue:
         ends_at = now + min(pause_s, MAX_ASKED_PAUSE_S)
         if until <= now + MAX_ASKED_PAUSE_S:  # a longer one was written by a wrong clock
             ends_at = max(ends_at, until)
-        conn.execute("INSERT OR REPLACE INTO lanes VALUES (?, ?, ?, ?)", (lane, failures, ends_at, reason))
+        conn.execute(
+            "INSERT INTO lanes (lane, failures, paused_until, reason) VALUES (?, ?, ?, ?) ON CONFLICT (lane) DO UPDATE"
+            " SET failures = excluded.failures, paused_until = excluded.paused_until, reason = excluded.reason",
+            (lane, failures, ends_at, reason),
+        )
 
     def record_host_success(self, conn: Connection, lane: str) -> None:
         conn.execute("DELETE FROM lanes WHERE lane = ?", (lane,))
@@ -238,7 +246,9 @@ class JobQueue:
         """Release the jobs of this process, which stops; the attempts are not counted."""
         with self.database.write() as conn:
             conn.execute(
-                "UPDATE jobs SET holder = '', leased_until = 0, attempts = max(attempts - 1, 0) WHERE holder = ?", (self.holder,)
+                "UPDATE jobs SET holder = '', leased_until = 0, "
+                "attempts = CASE WHEN attempts > 0 THEN attempts - 1 ELSE 0 END WHERE holder = ?",
+                (self.holder,),
             )
 
     def fix_clock_skew(self) -> int:
@@ -260,6 +270,8 @@ class JobQueue:
 
     def state_of(self, digests: Collection[str]) -> dict[str, bool]:
         """Return, for the digests that have a job, whether it is running."""
+        if not digests:
+            return {}
         rows = self.database.rows(
             f"SELECT digest, leased_until > ? FROM jobs WHERE digest IN ({parameter_marks(len(digests))})",
             [self.clock(), *(bytes.fromhex(d) for d in digests)],
@@ -279,21 +291,6 @@ class JobQueue:
             (bytes.fromhex(digest),),
         )
         return None if row is None else QueuedJob(*row)
-
-    def runnable(self) -> tuple[int, float]:
-        """Return how many jobs could be claimed now, and since when the oldest of them could (now when there is none)."""
-        now = self.clock()
-        row = self.database.row(
-            "SELECT count(*), coalesce(min(ready_at), ?) FROM jobs WHERE leased_until <= ? AND ready_at <= ?"
-            " AND lane NOT IN (SELECT lane FROM lanes WHERE paused_until > ? AND paused_until <= ?)",
-            (now, now, now, now, now + MAX_ASKED_PAUSE_S),
-        )
-        return (0, now) if row is None else (row[0], row[1])
-
-    def held_by_dead(self) -> int:
-        """Return how many jobs are leased to processes that have ended."""
-        sql = "SELECT holder, count(*) FROM jobs WHERE leased_until > ? AND holder != '' GROUP BY holder"
-        return sum(count for holder, count in self.database.rows(sql, (self.clock(),)) if not is_holder_alive(holder))
 
     def running(self) -> int:
         row = self.database.row("SELECT count(*) FROM jobs WHERE leased_until > 0 AND leased_until > ?", (self.clock(),))

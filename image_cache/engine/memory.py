@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from image_cache.engine.key import Key
 from image_cache.engine.stats.miss_ratio import ReuseSampler
+from image_cache.engine.stats.requests import RequestCounts
 from image_cache.frozen import frozen
 
 HIGH_WATER = 0.9  # eviction starts when a put would exceed this share of the budget
@@ -34,6 +35,7 @@ class MemoryTier:
     def __init__(self, budget_bytes: int, uses: ReuseSampler | None = None) -> None:
         self.budget_bytes = budget_bytes
         self.uses = uses  # records every hit, for the miss-ratio curve
+        self.requests = RequestCounts()  # of this process, whichever tier answered
         self.generation = 0  # counts what was dropped: who holds bytes of this tier compares it. May be read at any time
         self._lock = threading.Lock()  # protects everything below
         self._bodies: OrderedDict[Key, bytes] = OrderedDict()
@@ -55,6 +57,7 @@ class MemoryTier:
             self._bodies.move_to_end(key)
             self._hits += 1
             self._hold(key, scope)
+        self.requests.add(key)
         if self.uses is not None:
             self.uses.record(key, len(body))
         return body
@@ -72,6 +75,8 @@ class MemoryTier:
             for key, _ in held:
                 self._bodies.move_to_end(key)
                 self._hold(key, "")
+        for key, count in uses.items():
+            self.requests.add(key, count)
         if self.uses is not None:
             for key, size in held:
                 self.uses.record(key, size)

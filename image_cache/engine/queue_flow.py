@@ -1,5 +1,6 @@
 """Flow of the job queue: how many jobs run, could run, or wait for a moment that is known."""
 
+from image_cache.engine.holder import is_holder_alive
 from image_cache.engine.jobs import MAX_ASKED_PAUSE_S, JobQueue
 from image_cache.frozen import frozen
 
@@ -22,10 +23,28 @@ def queue_flow(jobs: JobQueue) -> QueueFlow:
     """Return what the jobs of a queue do now. Raises `DatabaseError`."""
     now = jobs.clock()
     row = jobs.database.row(
-        "SELECT sum(leased_until > ?), sum(leased_until <= ? AND begins_at <= ?), sum(leased_until <= ? AND begins_at > ?),"
+        "SELECT count(*) FILTER (WHERE leased_until > ?), count(*) FILTER (WHERE leased_until <= ? AND begins_at <= ?),"
+        " count(*) FILTER (WHERE leased_until <= ? AND begins_at > ?),"
         " min(CASE WHEN leased_until <= ? AND begins_at > ? THEN begins_at END)"
-        " FROM (SELECT leased_until, max(ready_at, coalesce(paused_until, 0)) AS begins_at"
-        " FROM jobs LEFT JOIN lanes ON lanes.lane = jobs.lane AND paused_until <= ?)",
+        " FROM (SELECT leased_until, CASE WHEN paused_until > ready_at THEN paused_until ELSE ready_at END AS begins_at"
+        " FROM jobs LEFT JOIN lanes ON lanes.lane = jobs.lane AND paused_until <= ?) AS queued",
         (*[now] * 7, now + MAX_ASKED_PAUSE_S),
     )
-    return QueueFlow(row[0], row[1], row[2], row[3]) if row and row[0] is not None else QueueFlow()
+    return QueueFlow(row[0], row[1], row[2], row[3]) if row else QueueFlow()
+
+
+def runnable_jobs(jobs: JobQueue) -> tuple[int, float]:
+    """Return how many jobs could be claimed now, and since when the oldest of them could (now when there is none)."""
+    now = jobs.clock()
+    row = jobs.database.row(
+        "SELECT count(*), coalesce(min(ready_at), ?) FROM jobs WHERE leased_until <= ? AND ready_at <= ?"
+        " AND lane NOT IN (SELECT lane FROM lanes WHERE paused_until > ? AND paused_until <= ?)",
+        (now, now, now, now, now + MAX_ASKED_PAUSE_S),
+    )
+    return (0, now) if row is None else (row[0], row[1])
+
+
+def held_by_dead(jobs: JobQueue) -> int:
+    """Return how many jobs are leased to processes that have ended."""
+    sql = "SELECT holder, count(*) FROM jobs WHERE leased_until > ? AND holder != '' GROUP BY holder"
+    return sum(count for holder, count in jobs.database.rows(sql, (jobs.clock(),)) if not is_holder_alive(holder))

@@ -54,6 +54,8 @@ class ImageRegistry:
 
     def get_many(self, digests: Sequence[str]) -> dict[str, ImageRecord]:
         """Return the registered images among the digests. For at most a few hundred digests."""
+        if not digests:
+            return {}
         rows = self.database.rows(
             f"SELECT {COLUMNS} FROM images WHERE digest IN ({parameter_marks(len(digests))})", [bytes.fromhex(d) for d in digests]
         )
@@ -68,8 +70,8 @@ class ImageRegistry:
         conn.executemany(
             "INSERT INTO images (digest, namespace, identity, url, lane, revision) VALUES (?, ?, ?, ?, ?, ?)"
             " ON CONFLICT (namespace, identity) DO UPDATE SET url = excluded.url, lane = excluded.lane,"
-            " digest = CASE WHEN excluded.revision < revision THEN digest ELSE excluded.digest END,"
-            " revision = max(revision, excluded.revision)",
+            " digest = CASE WHEN excluded.revision < images.revision THEN images.digest ELSE excluded.digest END,"
+            " revision = CASE WHEN excluded.revision < images.revision THEN images.revision ELSE excluded.revision END",
             [(bytes.fromhex(i.digest), i.namespace, i.identity, i.url, i.lane, i.revision) for i in images],
         )
 
@@ -109,7 +111,7 @@ class ImageRegistry:
         """
         conn.execute(
             "UPDATE images SET failures = failures + 1, failure = ?, failure_code = ?, retry_at = ?, is_final = ? WHERE digest = ?",
-            (failure[:200], code, retry_at, is_final, bytes.fromhex(digest)),
+            (failure[:200], code, retry_at, int(is_final), bytes.fromhex(digest)),
         )
 
     def retry_with_url(self, conn: Connection, image: ImageRecord) -> None:

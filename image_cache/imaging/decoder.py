@@ -26,6 +26,7 @@ from image_cache.sandbox.channel import ProtocolError, WorkerChannel
 
 MAX_RESPONSE_BYTES = 64 << 20  # all variants of one image together are a few hundred kilobytes
 START_S = 60.0  # a small board with a cold SD card and a busy processor; a child that ends meanwhile is noticed at once
+CPU_S, WALL_S = 10, 60.0  # of an image, on a machine as fast as that on which `measure` takes `machine_speed.REFERENCE_MS`
 GRACE_S = 3.0  # the child's own alarm comes first; this is for a child that hangs in spite of it
 STOP_S = 2.0
 MAX_WAITING = 3  # calls with a limited wait at a time: half of the request threads
@@ -54,8 +55,8 @@ class Decoder:
         budget_bytes: int,
         *,
         idle_s: float = 60.0,
-        cpu_s: int = 10,
-        wall_s: float = 60.0,
+        cpu_s: int = CPU_S,
+        wall_s: float = WALL_S,
         images_per_child: int = 50,
     ) -> None:
         self._limits = {
@@ -116,6 +117,26 @@ class Decoder:
             )
         except (KeyError, TypeError, ValueError) as error:
             raise DecoderFailed("the decoder returned an invalid response") from error
+
+    def measure(self) -> float:
+        """Render an image of our own; return the milliseconds of CPU time that a cover takes on this machine."""
+        try:
+            return float(self._request({"do": "measure"}, b"")[0]["cpu_ms"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise DecoderFailed("the decoder returned an invalid response") from error
+
+    def set_time_limits(self, cpu_s: int, wall_s: float) -> None:
+        """Limit the time of each image from now on. Waits for the one that is being decoded; the next one gets a new child."""
+        with self._lock:
+            self._limits |= {"cpu_s": cpu_s, "wall_s": wall_s}
+            self._cpu_s, self._wall_s = cpu_s, wall_s
+            if self._owner == os.getpid():
+                self._drop_child()
+
+    @property
+    def cpu_s(self) -> int:
+        """Return the seconds of CPU time that an image may take."""
+        return self._cpu_s
 
     def processes(self) -> tuple[int, ...]:
         """Return the ids of the child processes, for measurements."""

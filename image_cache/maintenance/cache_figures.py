@@ -85,6 +85,7 @@ def _streams(vault: ReadonlyVault) -> CacheFigures:
         counts = vault.streams.counts() if vault.stream_cache is None else vault.stream_cache.counts()
         totals = vault.streams.totals(vault.stream_disk.namespace)
         entries, size_bytes = totals.entries, totals.bytes
+    renders = vault.waiting_renders()
     memory = None if vault.stream_cache is None else vault.stream_cache.memory.stats()
     return CacheFigures(
         name=STREAMS,
@@ -95,7 +96,8 @@ def _streams(vault: ReadonlyVault) -> CacheFigures:
         hits=counts.get("memory_hits", 0) + counts.get("disk_hits", 0),
         misses=counts.get("misses", 0),
         evictions=counts.get("evictions", 0),
-        waiting=vault.waiting_renders(),
+        waiting=max(0, renders - 1),  # they are rendered one by one
+        running=min(1, renders),
         memory_bytes=memory.used_bytes if memory else None,
         memory_budget_bytes=memory.budget_bytes if memory else None,
     )

@@ -5,7 +5,7 @@ broken does not hide the others.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import islice
 
 from image_cache.config import Settings
@@ -39,6 +39,8 @@ from image_cache.files.runtime_limits import FileLimits, FileRuntimeLimits
 from image_cache.frozen import frozen
 from image_cache.imaging.variants import cover_variants
 from image_cache.importers.artwork.table import ArtworkTable
+from image_cache.models import Album
+from image_cache.records.orders.appearance_table import RecordAppearanceTable
 from image_cache.records.table import AlbumTable
 from image_cache.streams.cache import NAMESPACE as STREAMS
 from image_cache.streams.usage_table import OwnerUsage, OwnerUsageTable
@@ -97,6 +99,14 @@ class ReadonlyVault:
         """Return the ids of the first records whose cover URL passes."""
         found = (album_id for album_id, url in AlbumTable(self.catalog).sources_of_covers() if is_same(url))
         return list(islice(found, limit))
+
+    def records_of_covers(self, digests: Sequence[str]) -> dict[str, Album]:
+        """Return the first record with each of these covers, for those that were looked at since they were fetched."""
+        if not digests or not self.settings.catalog_path.exists():
+            return {}
+        found = RecordAppearanceTable(self.index.database).records_of(digests)
+        albums = {album.id: album for album in AlbumTable(self.catalog).albums(list(found.values()), tracks=False)}
+        return {digest: albums[album_id] for digest, album_id in found.items() if album_id in albums}
 
     def stats(self) -> CacheStats:
         """Return the figures of the covers as the service wrote them, at most a minute old. Its memory tier is not among them."""

@@ -1,6 +1,8 @@
 """Table module of copies in `catalog.db`: records that look the same, and which of them a person has said are two copies."""
 
 from collections.abc import Sequence
+from itertools import groupby
+from operator import itemgetter
 
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection, Row, parameter_marks
@@ -70,10 +72,11 @@ class CopiesTable:
     def pairs(self, import_id: int | None = None) -> list[tuple[int, int]]:
         """Return all pairs that look the same, the older record first, the newest pairs first; of an import only what it added."""
         sql = (
-            "SELECT json_group_array(album_id) AS ids FROM keys WHERE kind = 'b' AND key <> ''"
-            " GROUP BY key HAVING count(*) BETWEEN 2 AND ?"
+            "SELECT key, album_id FROM keys WHERE kind = 'b' AND key IN"
+            " (SELECT key FROM keys WHERE kind = 'b' AND key <> '' GROUP BY key HAVING count(*) BETWEEN 2 AND ?) ORDER BY key"
         )
-        groups = [[int(one) for one in row[0][1:-1].split(",")] for row in self.db.rows(sql, (MAX_ALIKE,))]
+        rows = groupby(self.db.rows(sql, (MAX_ALIKE,)), key=itemgetter(0))
+        groups = [[int(row[1]) for row in same] for _, same in rows]
         looks = self._looks([one for group in groups for one in group])
         found = []
         for group in groups:
@@ -88,7 +91,7 @@ class CopiesTable:
         groups = [row[0] for row in conn.execute(sql, (first_id, second_id)).fetchall()]
         group = min(groups, default=first_id)
         conn.executemany("UPDATE record_copies SET group_id = ? WHERE group_id = ?", [(group, one) for one in groups])
-        sql = "INSERT OR IGNORE INTO record_copies SELECT id, ? FROM albums WHERE id = ?"
+        sql = "INSERT INTO record_copies SELECT id, ? FROM albums WHERE id = ? ON CONFLICT DO NOTHING"
         conn.executemany(sql, [(group, first_id), (group, second_id)])
 
     def keep_all(self, pairs: Sequence[tuple[int, int]]) -> None:

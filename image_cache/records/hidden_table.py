@@ -73,10 +73,16 @@ class HiddenTable:
 
     def hide_in(self, conn: Connection, album_ids: Sequence[int], now: float) -> None:
         """Hide at most some hundred records in the transaction of the caller."""
+        if not album_ids:
+            return
+        # Under a new number, so that the last one that was hidden is the first one in the list.
+        these = f"FROM albums WHERE source <> ? AND id IN ({parameter_marks(len(album_ids))})"
         conn.execute(
-            "INSERT OR REPLACE INTO hidden_records (album_id, source, source_id, instance_id, artist, title, artist_sort,"
-            " title_sort, hidden_at) SELECT id, source, source_id, instance_id, artist, title, artist_sort, title_sort, ?"
-            f" FROM albums WHERE source <> ? AND id IN ({parameter_marks(len(album_ids))})",
+            f"DELETE FROM hidden_records WHERE (source, source_id) IN (SELECT source, source_id {these})", (HAND, *album_ids)
+        )
+        conn.execute(
+            "INSERT INTO hidden_records (album_id, source, source_id, instance_id, artist, title, artist_sort,"
+            f" title_sort, hidden_at) SELECT id, source, source_id, instance_id, artist, title, artist_sort, title_sort, ? {these}",
             (now, HAND, *album_ids),
         )
 

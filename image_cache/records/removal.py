@@ -201,6 +201,8 @@ class RemovalTable:
 
     def dependents(self, album_ids: Sequence[int]) -> dict[int, RecordDependents]:
         """Return the dependents of each record, at most some hundred; one that does not exist is left out."""
+        if not album_ids:
+            return {}
         sql = (
             f"SELECT id, plays, own_notes <> '' AS has_notes, own_cover IS NOT NULL OR {HAS_IMAGES} AS has_cover, own_rating FROM albums"
             f" WHERE id IN ({parameter_marks(len(album_ids))})"
@@ -218,17 +220,20 @@ class RemovalTable:
 
     def count_gone(self, source: str) -> GoneCount:
         row = self.db.row(
-            f"SELECT count(*), coalesce(sum({OWN}), 0), coalesce(max(gone_at), 0) FROM albums WHERE {_GONE}", (source, EVER)
+            f"SELECT count(*), count(*) FILTER (WHERE {OWN}), coalesce(max(gone_at), 0) FROM albums WHERE {_GONE}", (source, EVER)
         )
         return GoneCount(*row) if row else GoneCount()
 
     def removable(self, source: str, limit: int, *, own: bool) -> list[Album]:
         """Return the first records by artist that are gone and have `RecordDependents`, or with `own` False have none."""
-        sql = f"SELECT {album_columns()} FROM albums WHERE {_GONE} AND {OWN} = ? ORDER BY artist_sort, title_sort, id LIMIT ?"
-        return [album_from(row) for row in self.db.rows(sql, (source, EVER, own, limit))]
+        has_own = OWN if own else f"NOT {OWN}"
+        sql = f"SELECT {album_columns()} FROM albums WHERE {_GONE} AND {has_own} ORDER BY artist_sort, title_sort, id LIMIT ?"
+        return [album_from(row) for row in self.db.rows(sql, (source, EVER, limit))]
 
     def is_in_folder(self, album_id: int, dirs: Sequence[str]) -> bool:
         """Return True if the last scan found a record below one of these music folders."""
+        if not dirs:
+            return False
         sql = (
             "SELECT 1 FROM music_albums JOIN music_folders AS f ON f.id = folder_id JOIN music_roots AS r ON r.id = f.root_id"
             f" WHERE album_id = ? AND r.path IN ({parameter_marks(len(dirs))})"
@@ -239,11 +244,15 @@ class RemovalTable:
         self, conn: Connection, album_ids: Sequence[int], only: GoneRecords | None = None, batch_id: int | None = None
     ) -> list[Removed]:
         """Delete records, at most some hundred; return those that existed and match `only`. With a batch, keep what they were."""
+        if not album_ids:
+            return []
         where, values = f"id IN ({parameter_marks(len(album_ids))})", list[object](album_ids)
         if only is not None:
             where += f" AND {_GONE}" + (f" AND NOT {OWN}" if only.spares_own else "")
             values += [only.source, only.until]
         found = conn.execute(f"SELECT id, artist, title, own_cover FROM albums WHERE {where} ORDER BY id", values).fetchall()
+        if not found:
+            return []
         ids, these = [row["id"] for row in found], parameter_marks(len(found))
         images: dict[int, list[str]] = {}
         for album_id, address in conn.execute(f"SELECT album_id, address FROM record_images WHERE album_id IN ({these})", ids):
@@ -253,8 +262,8 @@ class RemovalTable:
             RemovedTable(self.db).keep(conn, batch_id, ids)
         # A scan skips unchanged folders. This one has to be read again: its record is missing now.
         conn.execute(
-            f"UPDATE music_folders SET mark = x'' WHERE id IN (SELECT folder_id FROM music_albums WHERE album_id IN ({these}))",
-            ids,
+            f"UPDATE music_folders SET mark = ? WHERE id IN (SELECT folder_id FROM music_albums WHERE album_id IN ({these}))",
+            (b"", *ids),
         )
         conn.execute(f"DELETE FROM spins WHERE album_id IN ({these})", ids)
         SearchIndexTable(self.db).remove(conn, ids)

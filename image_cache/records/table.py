@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from image_cache.db.catalog import CatalogDatabase, gone_changed
-from image_cache.db.database import Connection
+from image_cache.db.database import Connection, parameter_marks
 from image_cache.frozen import frozen
 from image_cache.models import Album
 from image_cache.records.columns import COLUMNS, album_columns, album_from, column_values
 from image_cache.records.editing.own_values import as_source, with_own
-from image_cache.records.orders.sorts import SORTS, by_grade
+from image_cache.records.orders.sorts import LATER, SORTS
 from image_cache.records.search.index_table import SearchIndexTable
 from image_cache.records.search.question import storable
 from image_cache.records.wants.table import WantsTable
@@ -67,8 +67,9 @@ class AlbumTable:
     def order(self, sort: str, *, is_reversed: bool = False) -> Iterator[tuple[int, str | int | None]]:
         """Yield every album id in order, each with its group token."""
         by, back, token = SORTS[sort]
-        rows = self.db.stream(f"SELECT id, {token} FROM albums ORDER BY {back if is_reversed else by}")
-        return by_grade(rows, is_reversed=is_reversed) if sort == "condition" else rows
+        # With a name of its own: PostgreSQL would call a CASE by its ELSE, such as `plays`, and order by that.
+        rows = self.db.stream(f"SELECT id, {token} AS token FROM albums ORDER BY {back if is_reversed else by}")
+        return LATER[sort](rows, is_reversed) if sort in LATER else rows
 
     def albums(self, ids: Sequence[int], *, tracks: bool = True) -> list[Album]:
         """Return the albums with these ids in this order, on request without their tracks; one that was removed is left out."""
@@ -76,8 +77,7 @@ class AlbumTable:
         found: dict[int, Album] = {}
         for start in range(0, len(ids), IDS_A_STATEMENT):
             chunk = ids[start : start + IDS_A_STATEMENT]
-            marks = ",".join("?" * len(chunk))
-            for row in self.db.rows(f"SELECT {columns} FROM albums WHERE id IN ({marks})", chunk):
+            for row in self.db.rows(f"SELECT {columns} FROM albums WHERE id IN ({parameter_marks(len(chunk))})", chunk):
                 found[row["id"]] = album_from(row)
         return [found[i] for i in ids if i in found]
 
@@ -155,7 +155,7 @@ class AlbumTable:
 
     def facets(self, kind: str) -> list[tuple[str, int]]:
         """Return the values of a kind (`genre`, `format`) with their counts, by name."""
-        sql = "SELECT value, count(*) AS n FROM facets WHERE kind = ? GROUP BY value ORDER BY value COLLATE NOCASE"
+        sql = "SELECT value, count(*) AS n FROM facets WHERE kind = ? GROUP BY value ORDER BY lower(value), value"
         return [(row["value"], row["n"]) for row in self.db.rows(sql, (kind,))]
 
     def decades(self) -> list[tuple[int, int]]:

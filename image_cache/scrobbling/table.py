@@ -65,7 +65,7 @@ class ScrobbleTable:
         """Add a connection, or test the new token of an old one; its queue stays."""
         with self.db.write() as conn:
             conn.execute(
-                "INSERT INTO scrobblers (account_id, service, state, since) VALUES (?, ?, 'new', ?) ON CONFLICT DO UPDATE SET"
+                "INSERT INTO scrobblers (account_id, service, state, since) VALUES (?, ?, 'new', ?) ON CONFLICT (account_id, service) DO UPDATE SET"
                 " state = 'new', says = '', failures = 0, retry_at = 0",
                 (account_id, service, now),
             )
@@ -88,7 +88,7 @@ class ScrobbleTable:
     def set_guests(self, account_id: int, service: str, takes_guests: bool) -> None:
         with self.db.write() as conn:
             sql = "UPDATE scrobblers SET takes_guests = ? WHERE account_id = ? AND service = ?"
-            conn.execute(sql, (takes_guests, account_id, service))
+            conn.execute(sql, (int(takes_guests), account_id, service))
 
     def disconnect(self, account_id: int, service: str) -> int:
         """Remove a connection and its queue; return how many tracks were in it."""
@@ -123,7 +123,7 @@ class ScrobbleTable:
         conn.executemany(
             "INSERT INTO scrobbles (account_id, service, play_id, listened_at, track)"
             " SELECT account_id, service, ?1, ?2, ?3 FROM scrobblers"
-            " WHERE (account_id = ?4 OR (?4 IS NULL AND takes_guests)) AND since <= ?5",
+            " WHERE (account_id = ?4 OR (?4 IS NULL AND takes_guests = 1)) AND since <= ?5",
             [(side.play_id, track.listened_at, track.as_json(), side.account_id, over_at) for track in tracks],
         )
 
@@ -156,12 +156,13 @@ class ScrobbleTable:
     def settle(self, scrobbler: Scrobbler, sent: Sequence[int], refused: Iterable[tuple[int, str]], now: float) -> None:
         """Remove what was sent, and set aside with its reason what was refused."""
         with self.db.write() as conn:
-            conn.execute(f"DELETE FROM scrobbles WHERE id IN ({parameter_marks(len(sent))})", tuple(sent))
+            if sent:
+                conn.execute(f"DELETE FROM scrobbles WHERE id IN ({parameter_marks(len(sent))})", tuple(sent))
             conn.executemany(
                 "UPDATE scrobbles SET state = 'refused', says = ? WHERE id = ?", [(words, one) for one, words in refused]
             )
             conn.execute(
-                "UPDATE scrobblers SET sent = sent + ?1, sent_at = CASE WHEN ?1 THEN ?2 ELSE sent_at END, says = '', failures = 0,"
+                "UPDATE scrobblers SET sent = sent + ?1, sent_at = CASE WHEN ?1 > 0 THEN ?2 ELSE sent_at END, says = '', failures = 0,"
                 " retry_at = 0 WHERE account_id = ?3 AND service = ?4",
                 (len(sent), now, scrobbler.account_id, scrobbler.service),
             )
@@ -198,7 +199,8 @@ _SCROBBLE = "SELECT id, track, state = 'sending', says FROM scrobbles"
 
 
 def _set_state(conn: Connection, state: str, ids: Sequence[int]) -> None:
-    conn.execute(f"UPDATE scrobbles SET state = ? WHERE id IN ({parameter_marks(len(ids))})", (state, *ids))
+    if ids:
+        conn.execute(f"UPDATE scrobbles SET state = ? WHERE id IN ({parameter_marks(len(ids))})", (state, *ids))
 
 
 def _scrobbler(row: Row) -> Scrobbler:

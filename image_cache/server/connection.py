@@ -22,7 +22,8 @@ class Connection(TConn):  # type: ignore[misc]
         self.request = RequestBuffer(folder)
         self.outgoing = Outgoing(self.sock, folder)
         self.deadline = 0.0
-        self.moved_bytes = 0  # when the deadline was set
+        self.moved_bytes = 0  # when the deadline was set; of a connection that is closed: since then
+        self.linger_until = 0.0  # how long a client that still sends is listened to after its response
         self.is_kept = False  # once the response is sent
         self.memory_bytes = self.file_bytes = 0  # as counted by the worker
         self.address = client_network(str(self.client[0])) if self.client else ""

@@ -25,7 +25,7 @@ MAX_MEMORY_BYTES = 16_000_000  # of requests, buffered in memory for all connect
 MAX_FILE_BYTES = 1_000_000_000  # buffered in files
 COLLECT_S = 15.0  # for a head; a body, and a response, must move on by MIN_BYTES in each such time
 MIN_BYTES = 15_000
-LINGER_S = 2.0  # for the client to close its side
+LINGER_S, MAX_LINGER_S = 2.0, 30.0  # for the client to close its side; one that still sends reads its response later, as in nginx
 ACCEPT_AT_ONCE = 32
 SEND_BUFFER_BYTES = 400_000  # nearly all responses fit, so that a slow reader does not even occupy our memory
 
@@ -148,7 +148,10 @@ class BufferingWorker(PartsWorker):
             self._stop_sending(conn)
             self._close(conn)
         while (conn := next(iter(self._lingering), None)) and conn.deadline <= now:
-            self._end_linger(conn)
+            if not self._is_quitting and conn.moved_bytes >= MIN_BYTES and now < conn.linger_until:
+                self._start_waiting(conn, self._lingering, 0, LINGER_S)
+            else:
+                self._end_linger(conn)
 
     def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: Exception) -> None:
         """Respond to a request that did not reach the application, without quoting it, and with strict security headers."""
@@ -255,11 +258,11 @@ class BufferingWorker(PartsWorker):
         self._file_bytes += file_bytes - conn.file_bytes
         conn.memory_bytes, conn.file_bytes = memory_bytes, file_bytes
 
-    def _start_waiting(self, conn: Connection, table: dict[Connection, None], moved_bytes: int) -> None:
+    def _start_waiting(self, conn: Connection, table: dict[Connection, None], moved: int, wait_s: float = COLLECT_S) -> None:
         """Restart a connection's time limit, as the last of a table."""
         table.pop(conn, None)
         table[conn] = None
-        conn.deadline, conn.moved_bytes = time.monotonic() + COLLECT_S, moved_bytes
+        conn.deadline, conn.moved_bytes = time.monotonic() + wait_s, moved
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
         """Wait for events, and go on with the connections whose pause is over."""
@@ -302,12 +305,14 @@ class BufferingWorker(PartsWorker):
         except OSError:
             self._close(conn)
             return
-        conn.deadline = time.monotonic() + LINGER_S
-        self._lingering[conn] = None
+        conn.linger_until = time.monotonic() + MAX_LINGER_S
+        self._start_waiting(conn, self._lingering, 0, LINGER_S)
         self._listen(conn, self._lingering, self._drain)
 
     def _drain(self, conn: Connection) -> None:
-        if receive(conn.sock, PIECE_BYTES) == b"":
+        data = receive(conn.sock, PIECE_BYTES)
+        conn.moved_bytes += len(data or b"")
+        if data == b"":
             self._end_linger(conn)
 
     def _end_linger(self, conn: Connection) -> None:

@@ -31,6 +31,10 @@ class Storage(Protocol):
         """Return the bytes, None if there are none under this name."""
         ...
 
+    def read_range(self, name: str, start: int, stop: int) -> bytes | None:
+        """Return the bytes from `start` up to `stop`, None if there are none under this name."""
+        ...
+
     def delete(self, name: str) -> bool:
         """Remove the bytes. Return False if there were none."""
         ...

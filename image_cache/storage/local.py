@@ -56,6 +56,16 @@ class LocalStorage:
         except OSError as error:
             raise StorageError(str(self._path(name)), error.strerror or str(error)) from error
 
+    def read_range(self, name: str, start: int, stop: int) -> bytes | None:
+        file = self.open(name)
+        if file is None:
+            return None
+        try:
+            with file:
+                return os.pread(file.fileno(), stop - start, start)
+        except OSError as error:
+            raise StorageError(str(self._path(name)), error.strerror or str(error)) from error
+
     def open(self, name: str) -> BinaryIO | None:
         """Open a file for reading; None if there is none."""
         path = self._path(name)

@@ -93,6 +93,13 @@ class S3Storage:
             except (FileNotFoundError, self._library.exceptions.NotFoundError):
                 return None
 
+    def read_range(self, name: str, start: int, stop: int) -> bytes | None:
+        with self._translate_errors(name):
+            try:
+                return bytes(self._library.get_range(self._store, self._key(name), start=start, end=stop))
+            except (FileNotFoundError, self._library.exceptions.NotFoundError):
+                return None
+
     def delete(self, name: str) -> bool:
         # S3 reports success for a name that never existed.
         was_there = self.exists(name)

@@ -35,7 +35,9 @@ def original_names(images: Sequence[StreamImage]) -> list[str]:
 
 def variant_names(images: Sequence[StreamImage], title: str) -> list[str]:
     """Return a name for the largest variant of each image: its title, or that of the stream with a number."""
-    return _each_once(f"{safe_stem(image.title or f'{title} {number:02}')}.webp" for number, image in enumerate(images, 1))
+    return _each_once(
+        f"{safe_stem(image.title or f'{title} {number:02}')}.{_shown_suffix(image)}" for number, image in enumerate(images, 1)
+    )
 
 
 def original_size(images: Sequence[StreamImage]) -> int:
@@ -67,6 +69,9 @@ def variant_parts(store: StreamImages, images: Sequence[StreamImage], title: str
     """Yield the parts of a ZIP of the largest variants, rendered when they are not cached. One that cannot be rendered is left out."""
     archive = StoredZip()
     for image, name in zip(images, variant_names(images, title), strict=True):
+        if image.is_video:
+            yield from _video_parts(store, find(image.image_id), name, archive)
+            continue
         until = time.monotonic() + WAIT_S
         body: bytes | None = None
         while True:
@@ -87,6 +92,18 @@ def variant_parts(store: StreamImages, images: Sequence[StreamImage], title: str
         if body is not None:
             yield archive.begin(ZipEntry(name, len(body), _created_at(image)), zlib.crc32(body)) + body
     yield archive.end()
+
+
+def _video_parts(store: StreamImages, image: StreamImage, name: str, archive: StoredZip) -> Iterator[Part]:
+    crc = 0
+    for piece in store.shown_pieces(image, 0, image.size_bytes):
+        crc = zlib.crc32(piece, crc)
+    yield archive.begin(ZipEntry(name, image.size_bytes, _created_at(image)), crc)
+    yield from store.shown_pieces(image, 0, image.size_bytes)
+
+
+def _shown_suffix(image: StreamImage) -> str:
+    return image.file_path.rpartition(".")[2] if image.is_video else "webp"
 
 
 def safe_stem(text: str) -> str:

@@ -3,20 +3,23 @@
 Knows no policy: callers have checked that the viewer may see the image.
 """
 
+import contextlib
 import logging
+import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import IO
 
 from image_cache.engine.key import Key
-from image_cache.errors import DecoderFailed, ImageRejected, StorageError
+from image_cache.errors import DecoderFailed, ImageRejected, ProgramMissing, StorageError, VideoRejected
 from image_cache.imaging.decoder import Decoder
 from image_cache.imaging.variants import Variant
 from image_cache.models import StreamImage
 from image_cache.storage.base import Storage
 from image_cache.storage.local import LocalStorage
 from image_cache.streams.cache import StreamImageCache
+from image_cache.streams.orphan_table import OrphanTable
 from image_cache.streams.render_queue import RenderJob, RenderQueue
 from image_cache.streams.table import StreamTable
 from image_cache.streams.trash_table import TrashTable
@@ -24,8 +27,11 @@ from image_cache.streams.trash_table import TrashTable
 logger = logging.getLogger(__name__)
 
 OFFLINE_PAUSE_S = 15.0  # after a storage did not answer, no request waits for it for so long
+PIECE_BYTES = 1 << 20  # of a video at a time
 ORPHAN_AGE_S = 3600.0  # an upload has ended by then
 TRASH_VARIANT = "trash_thumb"  # what the owner sees of an image in the trash, whose own variants are gone
+REFILL_SHARE = 0.8  # of the limit; beyond it, a refill would evict what someone looked at
+MAX_REFILL, REFILL_PART = 2000, 200  # variants at a time; images of one statement
 # Rendered together: one decode makes them all, and together they always have the same bytes.
 SETS = (
     ("stream_thumb", "stream_detail"),
@@ -51,10 +57,12 @@ class StreamImages:
         self.cache = cache
         self.variants = {variant.name: variant for variant in variants}
         self._rows = rows
+        self._orphans = OrphanTable(rows.db)
         self._trash = TrashTable(rows.db)
         self._decoder = decoder
         self._clock = clock
         self._renders = RenderQueue(self.body)
+        self._tried: set[tuple[str, str]] = set()  # by this refill, also in vain; only housekeeping uses it
         self._probe = threading.Lock()  # held while the storage is asked whether it answers
         self._offline_until = 0.0  # monotonic; unlocked, because a lost race costs one more attempt
 
@@ -96,6 +104,46 @@ class StreamImages:
         """Enqueue a missing variant and wait a moment for it: for request threads. Raises `QueueFull`, `StorageError`."""
         self._check_online()
         return self._renders.request(image, variant, page)
+
+    def refill(self) -> None:
+        """After a restore or with another quality: render what pages show of every image, after what is requested.
+
+        Ends once everything is rendered or was tried, or most of the cache is in use. Raises `DatabaseError`.
+        """
+        if not self.cache.needs_refill() or self._renders.waiting() or self.is_offline():
+            return
+        totals = self.cache.engine.index.totals(self.cache.engine.namespace)
+        wanted = [] if totals.bytes > REFILL_SHARE * self.cache.engine.budget_bytes else self._unrendered()
+        self._tried.update((image.image_id, variant) for image, variant in wanted)
+        if wanted:
+            logger.info("stream images rendered again images=%s", len(wanted))
+            self._renders.refill(wanted)
+        else:
+            self.cache.end_refill()
+            self._tried.clear()
+
+    def start_refill(self) -> None:
+        """Render what is missing now, as after a restore. Raises `DatabaseError`, `StorageError`."""
+        self._tried.clear()
+        self.cache.start_refill()
+        self.refill()
+
+    def _unrendered(self) -> list[tuple[StreamImage, str]]:
+        """Return one variant of each set that pages show and that is not cached, at most so many, of what was not tried yet."""
+        wanted: list[tuple[StreamImage, str]] = []
+        for stream in self._rows.streams():
+            images = self._rows.images(stream.id)
+            for start in range(0, len(images), REFILL_PART):
+                part = images[start : start + REFILL_PART]
+                keys = {image.image_id: self.cache.key(image.image_id).digest for image in part}
+                stored = self.cache.engine.index.variants_of(list(keys.values()))
+                for image in part:
+                    names = [SETS[0][0]] + ([SETS[1][0]] if image.is_sensitive else [])
+                    have = stored.get(keys[image.image_id], set())
+                    wanted += [(image, name) for name in names if name not in have and (image.image_id, name) not in self._tried]
+                if len(wanted) >= MAX_REFILL:
+                    return wanted[:MAX_REFILL]
+        return wanted
 
     def close(self) -> None:
         self._renders.close()
@@ -142,6 +190,37 @@ class StreamImages:
     def open_original(self, image: StreamImage) -> IO[bytes] | bytes | None:
         """Return the open file of an original, or its bytes where the storage has no files; None if it is gone. Raises `StorageError`."""
         return self.storage.open(image.file_path) if isinstance(self.storage, LocalStorage) else self.original(image)
+
+    def original_pieces(self, image: StreamImage, start: int, stop: int) -> Iterator[bytes]:
+        """Yield a range of an original, piece by piece: for videos, which no request holds in memory. Raises `StorageError`."""
+        for at in range(start, stop, PIECE_BYTES):
+            piece = self.storage.read_range(image.file_path, at, min(at + PIECE_BYTES, stop))
+            if piece is None or len(piece) != min(PIECE_BYTES, stop - at):
+                raise StorageError(image.file_path, "the original is missing or too short")
+            yield piece
+
+    def shown_pieces(self, image: StreamImage, start: int, stop: int) -> Iterator[bytes]:
+        """Yield a range of a video as its viewers get it: with zeros for location, times and all that is neither frames nor sound."""
+        mask = self._rows.mask(image.image_id)
+        if mask is None:  # deleted meanwhile
+            raise StorageError(image.file_path, "the video was deleted")
+        at = start
+        for piece in self.original_pieces(image, start, stop):
+            yield mask.apply(piece, at)
+            at += len(piece)
+
+    def poster(self, image: StreamImage) -> bytes:
+        """Return a frame of a video as JPEG. Raises `ImageRejected` if none can be made, `StorageError`."""
+        from image_cache.imaging.video import poster_of
+
+        source = self.open_original(image)
+        if source is None:
+            raise ImageRejected("its original is missing")
+        with in_a_file(source) as file:
+            try:
+                return poster_of(file, image.duration_s or 0.0)
+            except (ProgramMissing, VideoRejected) as error:
+                raise ImageRejected(str(error)) from error
 
     def render(
         self, body: bytes, names: Sequence[str], wait_s: float | None = None
@@ -191,7 +270,7 @@ class StreamImages:
         except StorageError as error:
             logger.warning("deleted image not fully removed path=%s reason=%s", file_path, error.reason)
             return False
-        self._rows.delete_orphan(file_path)
+        self._orphans.delete(file_path)
         return True
 
     def remove_folder(self, slug: str) -> None:
@@ -202,14 +281,14 @@ class StreamImages:
     def sweep(self) -> int:
         """Remove the bytes of unfinished uploads, and of images deleted while the storage did not answer."""
         removed = 0
-        for file_path, image_id in self._rows.orphans(self._clock() - ORPHAN_AGE_S):
+        for file_path, image_id in self._orphans.before(self._clock() - ORPHAN_AGE_S):
             removed += self.delete_bytes(image_id, file_path)
         if isinstance(self.storage, LocalStorage):
             removed += self.storage.sweep(older_than_s=ORPHAN_AGE_S, now=self._clock())
         return removed
 
     def _load(self, image: StreamImage, variant: str) -> dict[Key, bytes]:
-        original = self.original(image)
+        original = self.poster(image) if image.is_video else self.original(image)
         if original is None:
             logger.error("original missing image=%s path=%s", image.image_id, image.file_path)
             return {}
@@ -224,3 +303,16 @@ class StreamImages:
     def _check_online(self) -> None:
         if time.monotonic() < self._offline_until:
             raise StorageError(self.storage.kind, "the storage for original images is not responding; try again in a moment")
+
+
+@contextlib.contextmanager
+def in_a_file(source: IO[bytes] | bytes) -> Iterator[IO[bytes]]:
+    """Yield a file that another process can read: `source` itself, or bytes in a file without a name."""
+    if not isinstance(source, bytes):
+        with source:
+            yield source
+        return
+    with tempfile.TemporaryFile() as file:
+        file.write(source)
+        file.flush()
+        yield file

@@ -29,6 +29,7 @@ from image_cache.streams.member_table import MemberTable
 from image_cache.streams.members import StreamMembers
 from image_cache.streams.moving import StreamMoving
 from image_cache.streams.queries import StreamQueries, without_edit_rights
+from image_cache.streams.quotas import StreamQuotas
 from image_cache.streams.selection import StreamSelection
 from image_cache.streams.share_table import ShareTable
 from image_cache.streams.shares import StreamShares
@@ -97,12 +98,13 @@ class StreamImageManager:
         self._recipe = "\n".join(variant.spec for variant in variants)
         self.cache.prepare(self._recipe)
         self.images = StreamImages(self.rows, storage, self.cache, decoder, variants, clock=clock)
-        self.uploads = Uploads(self.rows, self.images, decoder, limits=self.limits, clock=clock)
+        self.quotas = StreamQuotas(catalog, self.limits.quota_bytes)
+        self.uploads = Uploads(self.rows, self.images, decoder, limits=self.limits, quotas=self.quotas, clock=clock)
         self.members = StreamMembers(MemberTable(catalog), clock=clock)
         self.queries = StreamQueries(self.rows, self.cache, clock=clock)
         self.view_counts = ViewCounts(self.rows, counters=counters, clock=clock)
         self.trash = StreamTrash(self.rows, self.images, self.view_counts, clock=clock)
-        moving = StreamMoving(self.rows, self.images, self.limits.max_images, clock=clock)
+        moving = StreamMoving(self.rows, self.images, self.limits.max_images, self.quotas, clock=clock)
         self.selection = StreamSelection(self.rows, self.trash, moving, clock=clock)
         self.shares = StreamShares(ShareTable(catalog), self.queries, self.find_stream, self.view_counts.is_first, clock=clock)
         self._clock = clock
@@ -189,8 +191,7 @@ class StreamImageManager:
 
     def get_image_stats(self, stream_id: str) -> dict[str, Any]:
         """Return the figures of all images of a stream; zeros for one that is empty or does not exist."""
-        stream = self.find_stream(stream_id)
-        return self.queries.stats(stream or Stream(0, "", ""))
+        return self.queries.stats(self.find_stream(stream_id) or Stream(0, "", ""))
 
     def cached_stats(self, stream_id: str) -> dict[str, Any]:
         """Like `get_image_stats`, cached for half an hour or until something changes."""
@@ -295,6 +296,7 @@ class StreamImageManager:
             self.shares.flush()
             self.cache.engine.flush()
             self.images.sweep()
+            self.images.refill()
             self.trash.expire()
         except (DatabaseError, CacheError) as error:
             logger.warning("stream housekeeping incomplete reason=%s", error)

@@ -141,7 +141,7 @@ class MemberTable:
 def _join(conn: Connection, stream_id: int, account_id: int, role: str, now: float) -> None:
     conn.execute(
         "INSERT INTO stream_people SELECT ?, ?, ?, ? WHERE NOT EXISTS (SELECT 1 FROM streams WHERE id = ? AND owner_id = ?)"
-        " ON CONFLICT DO UPDATE SET role = excluded.role WHERE excluded.role = 'co-owner'",
+        " ON CONFLICT (stream_id, account_id) DO UPDATE SET role = excluded.role WHERE excluded.role = 'co-owner'",
         (stream_id, account_id, role, now, stream_id, account_id),
     )
 
@@ -153,7 +153,7 @@ _USE = (
 _ADD = """
 INSERT INTO stream_people SELECT :stream, id, :role, :now FROM accounts
 WHERE name_key = :key AND NOT EXISTS (SELECT 1 FROM streams WHERE streams.id = :stream AND owner_id = accounts.id)
-ON CONFLICT DO UPDATE SET role = excluded.role
+ON CONFLICT (stream_id, account_id) DO UPDATE SET role = excluded.role
 """
 
 

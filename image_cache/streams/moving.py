@@ -10,7 +10,10 @@ from dataclasses import replace
 from image_cache.db.database import Connection
 from image_cache.errors import CacheError, DuplicateImage, NotVisible, QuotaExceeded, StorageError
 from image_cache.models import Stream, StreamImage, iso_utc
+from image_cache.storage.base import Body
 from image_cache.streams.images import StreamImages
+from image_cache.streams.orphan_table import OrphanTable
+from image_cache.streams.quotas import StreamQuotas
 from image_cache.streams.selection_table import ImageChangeTable
 from image_cache.streams.table import StreamTable
 from image_cache.streams.validation import new_image_id
@@ -25,18 +28,26 @@ class StreamMoving:
     """
 
     def __init__(
-        self, rows: StreamTable, images: StreamImages, max_images: int, *, clock: Callable[[], float] = time.time
+        self,
+        rows: StreamTable,
+        images: StreamImages,
+        max_images: int,
+        quotas: StreamQuotas,
+        *,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._rows = rows
+        self._orphans = OrphanTable(rows.db)
         self._moved = ImageChangeTable(rows.db)
         self._images = images
         self._max_images = max_images
+        self._quotas = quotas
         self._clock = clock
 
     def move(self, image: StreamImage, target: Stream, *, position: int | None = None) -> StreamImage:
         """Move an image to the end of another stream, or to a position there. It keeps its id, title, visibility and views.
 
-        Raises `DuplicateImage`, `QuotaExceeded`, `NotVisible`, `StorageError` or `DatabaseError`: then it stays where it was.
+        Raises `DuplicateImage`, `QuotaExceeded`, `SpaceExceeded`, `NotVisible`, `StorageError` or `DatabaseError`: then it stays where it was.
         """
         moved = replace(image, stream_id=target.slug, file_path=f"{target.slug}/{image.file_path.rpartition('/')[2]}")
 
@@ -62,8 +73,10 @@ class StreamMoving:
             view_count=0,
         )
 
+        mask = self._rows.mask(image.image_id) if image.is_video else None
+
         def write(conn: Connection, sha256: bytes) -> bool:
-            self._rows.add_image(conn, target.id, made, sha256)
+            self._rows.add_image(conn, target.id, made, sha256, mask.dump() if mask else "")
             return True
 
         self._store(image, made, target, write)
@@ -72,10 +85,11 @@ class StreamMoving:
 
     def _store(self, image: StreamImage, made: StreamImage, target: Stream, write: Callable[[Connection, bytes], bool]) -> None:
         """Store the original of `image` at the path of `made`, then write its row. On failure nothing of it is left."""
-        body = self._images.original(image)
+        body: Body | None
+        body = self._images.original_pieces(image, 0, image.size_bytes) if image.is_video else self._images.original(image)
         if body is None:
             raise StorageError(image.file_path, "its original is missing")
-        self._rows.record_orphan(made.file_path, made.image_id, self._clock())
+        self._orphans.record(made.file_path, made.image_id, self._clock())
         try:
             self._images.storage.put(made.file_path, body)
             with self._rows.db.write() as conn:
@@ -85,6 +99,8 @@ class StreamMoving:
                     raise DuplicateImage(duplicate)
                 if self._rows.count(conn, target.id) >= self._max_images:
                     raise QuotaExceeded(self._max_images)
+                is_move = made.image_id == image.image_id
+                self._quotas.check(target, image.size_bytes, conn, moved_from=image.stream_id if is_move else "")
                 if not sha256 or not write(conn, sha256):
                     raise NotVisible
         except BaseException:
@@ -94,4 +110,4 @@ class StreamMoving:
 
     def _delete_original(self, file_path: str) -> None:
         self._images.storage.delete(file_path)
-        self._rows.delete_orphan(file_path)
+        self._orphans.delete(file_path)

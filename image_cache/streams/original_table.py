@@ -38,8 +38,8 @@ class OriginalTable:
     def originals(self, first: str = FIRST, last: str = LAST) -> Iterator[StoredOriginal]:
         """Yield the originals of the image ids from `first` up to `last`, by id. Reads in chunks, so that no transaction stays open."""
         both = (
-            f"SELECT {_FACTS} FROM (SELECT {_FACTS} FROM stream_images WHERE id >= ? AND id < ? ORDER BY id LIMIT ?)"
-            f" UNION ALL SELECT {_FACTS} FROM (SELECT {_FACTS} FROM trashed_images WHERE id >= ? AND id < ? ORDER BY id LIMIT ?)"
+            f"SELECT {_FACTS} FROM (SELECT {_FACTS} FROM stream_images WHERE id >= ? AND id < ? ORDER BY id LIMIT ?) AS shown"
+            f" UNION ALL SELECT {_FACTS} FROM (SELECT {_FACTS} FROM trashed_images WHERE id >= ? AND id < ? ORDER BY id LIMIT ?) AS trashed"
             " ORDER BY id LIMIT ?"
         )
         while rows := self.db.rows(both, (*(first, last, IDS_PER_STATEMENT) * 2, IDS_PER_STATEMENT)):

@@ -1,12 +1,15 @@
 """Renders missing variants in the background, one at a time, so that no request thread waits for the decoder or a store.
 
+What someone requests goes first; what a restore or another quality left to be rendered comes after it.
+
 The thread starts with the first missing variant. What a request does not get within its short wait is in the cache a moment later.
 """
 
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 
 from image_cache.db.database import DatabaseError
 from image_cache.engine.pool import Pool
@@ -43,8 +46,9 @@ class RenderQueue:
 
     def __init__(self, render: Render) -> None:
         self._render = render
-        self._lock = threading.Lock()  # protects _jobs and _failed
+        self._lock = threading.Lock()  # protects _jobs, _refill and _failed
         self._jobs: dict[tuple[str, str], RenderJob] = {}
+        self._refill: deque[RenderJob] = deque()  # that no one waits for
         self._failed: dict[tuple[str, str], tuple[float, Exception | None]] = {}  # until when (monotonic), and the job's error
         self._waiters = threading.BoundedSemaphore(MAX_WAITING)
         self._pool = Pool(self._run_next, (), workers=1, name="stream-renders")
@@ -62,10 +66,19 @@ class RenderQueue:
                     self._waiters.release()
         return job
 
+    def refill(self, wanted: Iterable[tuple[StreamImage, str]]) -> None:
+        """Render these variants when nothing is requested. Replaces what was to be refilled before."""
+        with self._lock:
+            self._refill = deque(RenderJob(image, variant, "") for image, variant in wanted)
+            is_empty = not self._refill
+        if not is_empty:
+            self._pool.start()
+            self._pool.wake()
+
     def waiting(self) -> int:
         """Return how many variants wait or are being rendered."""
         with self._lock:
-            return len(self._jobs)
+            return len(self._jobs) + len(self._refill)
 
     def close(self) -> None:
         self._pool.close(1.0)
@@ -84,8 +97,13 @@ class RenderQueue:
 
     def _run_next(self) -> bool:
         with self._lock:
-            if not self._jobs:
+            refill = self._refill[0] if self._refill and not self._jobs else None
+            if not self._jobs and refill is None:
                 return False
+        if refill is not None:
+            self._run_refill(refill)
+            return True
+        with self._lock:
             key, job = next(iter(self._jobs.items()))
         try:
             job.body = self._render(job.image, job.variant, job.page)
@@ -102,3 +120,13 @@ class RenderQueue:
                     self._failed[key] = (time.monotonic() + FAILED_S, job.error)
             job.done.set()
         return True
+
+    def _run_refill(self, job: RenderJob) -> None:
+        try:
+            self._render(job.image, job.variant, job.page)
+        except (CacheError, DatabaseError) as error:
+            logger.warning("variant not rendered image=%s variant=%s reason=%s", job.image.image_id, job.variant, error)
+        finally:
+            with self._lock:
+                if self._refill and self._refill[0] is job:
+                    self._refill.popleft()

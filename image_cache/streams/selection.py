@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from image_cache.db.database import DatabaseError
-from image_cache.errors import CacheError, DuplicateImage, FieldRejected, NotVisible, QuotaExceeded, StorageError
+from image_cache.errors import CacheError, DuplicateImage, FieldRejected, NotVisible, QuotaExceeded, SpaceExceeded, StorageError
 from image_cache.models import ImageVisibility, Stream, Viewer
 from image_cache.streams.moving import StreamMoving
 from image_cache.streams.selection_table import ImageChangeTable
@@ -180,6 +180,8 @@ def _reason(error: Exception) -> str:
         return SAME_IMAGE
     if isinstance(error, QuotaExceeded):
         return f"The stream is full: it holds {error.limit} images, with those in its trash."
+    if isinstance(error, SpaceExceeded):
+        return error.others_message
     if isinstance(error, NotVisible):
         return NO_IMAGE
     if isinstance(error, StorageError):

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection
 from image_cache.models import StreamImage
+from image_cache.streams.table import STRAY
 from image_cache.text import respellings
 
 
@@ -57,5 +58,5 @@ class ImageChangeTable:
         ).rowcount
         if moved:
             conn.execute("DELETE FROM stray_originals WHERE file_path = ?", (file_path,))
-            conn.execute("INSERT OR IGNORE INTO stray_originals VALUES (?, ?, 0)", (image.file_path, image.image_id))
+            conn.execute(STRAY, (image.file_path, image.image_id))
         return bool(moved)

@@ -72,7 +72,7 @@ class ShareTable:
                 ),
             ).fetchone()
             conn.executemany(
-                "INSERT OR IGNORE INTO share_images VALUES (?, ?, ?)",
+                "INSERT INTO share_images VALUES (?, ?, ?) ON CONFLICT (share_id, image_id) DO NOTHING",
                 [(row["id"], image_id, int(was_private)) for image_id, was_private in images],
             )
             return int(row["id"])
@@ -130,7 +130,7 @@ class ShareTable:
         rows = self._db.rows(
             "SELECT stream_images.id, sender, sent_at, coalesce(shares.name, '') AS link FROM visitor_images"
             " JOIN stream_images ON stream_images.id = image_id LEFT JOIN shares ON shares.id = share_id"
-            " WHERE stream_images.stream_id = ? AND is_waiting ORDER BY sent_at, number",
+            " WHERE stream_images.stream_id = ? AND is_waiting = 1 ORDER BY sent_at, number",
             (stream_id,),
         )
         return [VisitorImage(*row) for row in rows]
@@ -138,7 +138,7 @@ class ShareTable:
     def approve(self, image_id: str) -> bool:
         """End the wait of an image; False if it does not wait."""
         with self._db.write() as conn:
-            sql = "UPDATE visitor_images SET is_waiting = 0 WHERE is_waiting AND image_id = ?"
+            sql = "UPDATE visitor_images SET is_waiting = 0 WHERE is_waiting = 1 AND image_id = ?"
             return conn.execute(sql, (image_id,)).rowcount == 1
 
     def _change(self, values: str, where: str, parameters: tuple[object, ...]) -> bool:
@@ -151,7 +151,7 @@ _SHARE = (
     "SELECT s.id, s.stream_id, streams.slug, s.name, coalesce(accounts.name, '') AS owner_name, s.password_hash, s.is_selection,"
     " s.may_download, s.may_upload, s.created_at, s.expires_at, s.revoked_at, s.opens, s.opened_at,"
     " (SELECT count(*) FROM share_images WHERE share_id = s.id) AS images,"
-    " (SELECT count(*) FROM share_images WHERE share_id = s.id AND was_private) AS private_images"
+    " (SELECT count(*) FROM share_images WHERE share_id = s.id AND was_private = 1) AS private_images"
     " FROM shares AS s JOIN streams ON streams.id = s.stream_id LEFT JOIN accounts ON accounts.id = s.account_id"
 )
 

@@ -2,12 +2,15 @@
 
 import datetime
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection, Row, parameter_marks
 from image_cache.models import ImageVisibility, Stream, StreamImage, iso_utc
 from image_cache.text import MAX_QUERY_CHARS, MAX_QUERY_WORDS, respellings
+
+if TYPE_CHECKING:
+    from image_cache.imaging.video_mask import Mask
 
 _STREAM = (
     "SELECT streams.id, slug, title, description, visibility, owner_id, coalesce(accounts.name, '') AS owner_name,"
@@ -15,6 +18,8 @@ _STREAM = (
 )
 _IMAGE = "SELECT stream_images.*, streams.slug AS slug FROM stream_images JOIN streams ON streams.id = stream_images.stream_id"
 IDS_PER_STATEMENT = 500
+# An original that is deleted with its image: the next sweep removes it.
+STRAY = "INSERT INTO stray_originals VALUES (?, ?, 0) ON CONFLICT (file_path) DO NOTHING"
 
 
 class StreamTable:
@@ -71,7 +76,7 @@ class StreamTable:
                 " UNION ALL SELECT id, file_path FROM trashed_images WHERE stream_id = ?",
                 (stream_id, stream_id),
             ).fetchall()
-            conn.executemany("INSERT OR IGNORE INTO stray_originals VALUES (?, ?, 0)", ((r["file_path"], r["id"]) for r in rows))
+            conn.executemany(STRAY, ((r["file_path"], r["id"]) for r in rows))
             # Row by row, so that the triggers of the search see each of them.
             conn.execute("DELETE FROM stream_images WHERE stream_id = ?", (stream_id,))
             conn.execute("DELETE FROM trashed_images WHERE stream_id = ?", (stream_id,))
@@ -84,6 +89,10 @@ class StreamTable:
         """Return the images of a stream in order."""
         rows = self.db.rows(f"{_IMAGE} WHERE stream_id = ? ORDER BY position, number", (stream_id,))
         return [image_of(row) for row in rows]
+
+    def image_ids(self) -> list[str]:
+        """Return the ids of all images, without those in the trash."""
+        return [str(row["id"]) for row in self.db.rows("SELECT id FROM stream_images")]
 
     def image(self, image_id: str) -> tuple[Stream, StreamImage] | None:
         """Return an image with its stream, by one statement whether it exists or not: timing reveals nothing."""
@@ -112,8 +121,10 @@ class StreamTable:
 
     def cover(self, stream: Stream, kinds: Sequence[ImageVisibility]) -> StreamImage | None:
         """Return the image that stands for a stream: its cover, else the first; of these visibilities, and never a sensitive one."""
+        if not kinds:
+            return None
         row = self.db.row(
-            f"{_IMAGE} WHERE stream_id = ? AND stream_images.visibility IN ({parameter_marks(len(kinds))}) AND NOT is_sensitive"
+            f"{_IMAGE} WHERE stream_id = ? AND stream_images.visibility IN ({parameter_marks(len(kinds))}) AND is_sensitive = 0"
             " ORDER BY stream_images.id != ?, position, number LIMIT 1",
             (stream.id, *(kind.value for kind in kinds), stream.cover_id),
         )
@@ -157,12 +168,20 @@ class StreamTable:
         row = conn.execute("SELECT id FROM stream_images WHERE stream_id = ? AND sha256 = ?", (stream_id, sha256)).fetchone()
         return row["id"] if row else None
 
-    def add_image(self, conn: Connection, stream_id: int, image: StreamImage, sha256: bytes) -> None:
-        """Append an image; its original is no orphan any more."""
+    def mask(self, image_id: str) -> "Mask | None":
+        """Return what viewers do not get of a video; None if there is none of this id."""
+        from image_cache.imaging.video_mask import Mask
+
+        row = self.db.row("SELECT mask FROM stream_images WHERE id = ? AND duration_s IS NOT NULL", (image_id,))
+        return Mask.parse(row["mask"]) if row else None
+
+    def add_image(self, conn: Connection, stream_id: int, image: StreamImage, sha256: bytes, mask: str = "") -> None:
+        """Append an image; its original is no orphan any more. `mask` is that of a video."""
         conn.execute(
             "INSERT INTO stream_images (id, stream_id, filename, file_path, visibility, title, description, folded, is_sensitive,"
-            " position, size_bytes, width, height, format, sha256, average, created_at, view_count, taken_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?,"
-            " (SELECT coalesce(max(position), 0) + 1 FROM stream_images WHERE stream_id = ?), ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " position, size_bytes, width, height, format, sha256, average, created_at, view_count, taken_at,"
+            " duration_s, mask) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?,"
+            " (SELECT coalesce(max(position), 0) + 1 FROM stream_images WHERE stream_id = ?), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 image.image_id,
                 stream_id,
@@ -182,6 +201,8 @@ class StreamTable:
                 datetime.datetime.fromisoformat(image.created_at).timestamp(),
                 image.view_count,
                 image.taken_at,
+                image.duration_s,
+                mask,
             ),
         )
         conn.execute("DELETE FROM stray_originals WHERE file_path = ?", (image.file_path,))
@@ -227,26 +248,8 @@ class StreamTable:
         with self.db.write() as conn:
             row = conn.execute("DELETE FROM stream_images WHERE id = ? RETURNING file_path", (image_id,)).fetchone()
             if row is not None:
-                conn.execute("INSERT OR IGNORE INTO stray_originals VALUES (?, ?, 0)", (row["file_path"], image_id))
+                conn.execute(STRAY, (row["file_path"], image_id))
             return row is not None
-
-    # Originals without an image
-
-    def record_orphan(self, file_path: str, image_id: str, now: float) -> None:
-        with self.db.write() as conn:
-            conn.execute("INSERT OR REPLACE INTO stray_originals VALUES (?, ?, ?)", (file_path, image_id, now))
-
-    def orphans(self, before: float) -> list[tuple[str, str]]:
-        """Return (file path, image id) of the orphans recorded before a time, and of those from the future: a clock was set back."""
-        rows = self.db.rows(
-            "SELECT file_path, image_id FROM stray_originals WHERE NOT since BETWEEN ? AND ? LIMIT 500",
-            (before, before + 86400 * 366),
-        )
-        return [(row["file_path"], row["image_id"]) for row in rows]
-
-    def delete_orphan(self, file_path: str) -> None:
-        with self.db.write() as conn:
-            conn.execute("DELETE FROM stray_originals WHERE file_path = ?", (file_path,))
 
     # Views
 
@@ -260,7 +263,8 @@ class StreamTable:
                 ).fetchone()
                 if row is not None:
                     conn.execute(
-                        "INSERT INTO image_views VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET views = views + excluded.views",
+                        "INSERT INTO image_views VALUES (?, ?, ?) ON CONFLICT (image_number, day) DO UPDATE"
+                        " SET views = image_views.views + excluded.views",
                         (row["number"], day, count),
                     )
 
@@ -311,4 +315,5 @@ def image_of(row: Row | Mapping[str, Any]) -> StreamImage:
         average=row["average"],
         number=row["number"],
         taken_at=row["taken_at"],
+        duration_s=row["duration_s"],
     )

@@ -11,7 +11,7 @@ from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection, Row, parameter_marks
 from image_cache.frozen import frozen
 from image_cache.models import ImageVisibility, Stream, StreamImage
-from image_cache.streams.table import image_of
+from image_cache.streams.table import STRAY, image_of
 
 _COLUMNS = ("id", "stream_id", "file_path", "size_bytes", "sha256")
 _MOVE = (
@@ -113,7 +113,7 @@ class TrashTable:
     def delete_images_before(self, before: float) -> list[Original]:
         """Delete the images that were moved to the trash before a time, as `delete_images` does; not those of trashed streams."""
         with self._db.write() as conn:
-            sql = "SELECT id, file_path FROM trashed_images WHERE trashed_at < ? AND NOT is_with_stream"
+            sql = "SELECT id, file_path FROM trashed_images WHERE trashed_at < ? AND is_with_stream = 0"
             return _delete(conn, conn.execute(sql, (before,)).fetchall())
 
     def has_older(self, before: float) -> bool:
@@ -163,7 +163,7 @@ class TrashTable:
                 [(stream_id, role, added_at, account_id) for account_id, role, added_at in json.loads(row["people"])],
             )
             conn.execute("DELETE FROM trashed_streams WHERE id = ?", (stream_id,))
-            sql = "SELECT * FROM trashed_images WHERE stream_id = ? AND is_with_stream"
+            sql = "SELECT * FROM trashed_images WHERE stream_id = ? AND is_with_stream = 1"
             images = conn.execute(sql, (stream_id,)).fetchall()
             for image in images:
                 _restore(conn, image)
@@ -214,13 +214,13 @@ def _insert(conn: Connection, table: str, values: Mapping[str, Any]) -> None:
 
 
 def _delete(conn: Connection, rows: Sequence[Row]) -> list[Original]:
-    conn.executemany("INSERT OR IGNORE INTO stray_originals VALUES (?, ?, 0)", ((row["file_path"], row["id"]) for row in rows))
+    conn.executemany(STRAY, ((row["file_path"], row["id"]) for row in rows))
     conn.executemany("DELETE FROM trashed_images WHERE id = ?", ((row["id"],) for row in rows))
     return [(row["id"], row["file_path"]) for row in rows]
 
 
 def _trashed(row: Row) -> TrashedImage:
-    return TrashedImage(image_of({**json.loads(row["facts"]), **dict(row)}), row["trashed_at"])
+    return TrashedImage(image_of({"duration_s": None, **json.loads(row["facts"]), **dict(row)}), row["trashed_at"])
 
 
 def _trashed_stream(row: Row) -> TrashedStream:

@@ -7,10 +7,12 @@ without bytes, and bytes without a row are found and removed as orphans. An ackn
 import contextlib
 import hashlib
 import logging
+import os
 import secrets
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import BinaryIO, Self
 
 from image_cache.config import Settings
@@ -19,7 +21,10 @@ from image_cache.frozen import frozen
 from image_cache.imaging.decoder import Decoder
 from image_cache.imaging.variants import Facts
 from image_cache.models import ImageVisibility, Stream, StreamImage, iso_utc
+from image_cache.storage.base import Body
 from image_cache.streams.images import SETS, StreamImages
+from image_cache.streams.orphan_table import OrphanTable
+from image_cache.streams.quotas import StreamQuotas
 from image_cache.streams.table import StreamTable
 from image_cache.streams.validation import (
     checked_description,
@@ -34,6 +39,8 @@ logger = logging.getLogger(__name__)
 
 # Format as decoded -> suffix of the stored file.
 EXTENSIONS = {"JPEG": "jpg", "PNG": "png", "GIF": "gif", "WEBP": "webp", "BMP": "bmp"}
+HEAD_BYTES = 12
+VIDEO_STARTS = (b"ftyp", b"moov", b"mdat", b"wide")  # of an MP4 or QuickTime file, and of photos of some phones
 MAX_CONCURRENT = 2  # uploads in memory at a time, each up to the size limit
 WAIT_S = 60.0
 MAX_WAITING = 1  # request threads that wait; the others get 503 and retry
@@ -53,6 +60,22 @@ class Upload:
 
 
 @frozen
+class _Texts:
+    """What an owner says of a file, checked."""
+
+    filename: str
+    visibility: ImageVisibility
+    title: str
+    description: str
+    is_sensitive: bool
+    page: str
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        return (*SETS[0], *(SETS[1] if self.is_sensitive else ()))
+
+
+@frozen
 class UploadLimits:
     """What an owner may upload, and how it is rendered."""
 
@@ -60,11 +83,18 @@ class UploadLimits:
     max_images: int = 50
     quality: int = 85
     recipe: str = "fast"
+    max_video_bytes: int = 100_000_000  # 0: no videos
+    quota_bytes: int = 0  # of all streams of an owner; 0: no limit
 
     @classmethod
     def as_set(cls, settings: Settings) -> Self:
         return cls(
-            settings.max_image_upload_bytes, settings.MAX_STREAM_IMAGES_PER_STREAM, settings.IMAGE_QUALITY, settings.RECIPE
+            settings.max_image_upload_bytes,
+            settings.MAX_STREAM_IMAGES_PER_STREAM,
+            settings.IMAGE_QUALITY,
+            settings.RECIPE,
+            settings.max_video_upload_bytes,
+            settings.stream_quota_bytes,
         )
 
 
@@ -78,10 +108,13 @@ class Uploads:
         decoder: Decoder,
         *,
         limits: UploadLimits,
+        quotas: StreamQuotas,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.limits = limits
+        self._quotas = quotas
         self._rows = rows
+        self._orphans = OrphanTable(rows.db)
         self._images = images
         self._decoder = decoder
         self._clock = clock
@@ -91,7 +124,10 @@ class Uploads:
     def store(self, stream: Stream, upload: Upload, *, wait_s: float | None = None) -> StreamImage:
         """Store one image. The caller has checked that the viewer may edit the stream.
 
-        A request thread passes `wait_s`, the longest wait for other uploads and for the decoder. Raises `UploadTooLarge`, `FieldRejected`, `QuotaExceeded`, `DuplicateImage`, `ImageRejected`, `DecoderFailed`,
+        A request thread passes `wait_s`, the longest wait for other uploads and for the decoder.
+
+        Raises `UploadTooLarge`, `FieldRejected`, `QuotaExceeded`, `SpaceExceeded`, `DuplicateImage`, `ImageRejected`, `VideoRejected`,
+        `DecoderFailed`,
         `StorageError`, `QueueFull`, `DecoderBusy` or `DatabaseError`; nothing of the upload is stored then.
         """
         title, description = checked_title(upload.title), checked_description(upload.description)
@@ -99,34 +135,78 @@ class Uploads:
         page = checked_page(upload.page) if upload.page else ""
         self._take_slot(wait_s)
         try:
-            body = self._read(upload.data)
-            sha256 = hashlib.sha256(body).digest()
-            self._check_quota(stream, sha256)
-            facts = self._probe(body, wait_s)
-            names = (*SETS[0], *(SETS[1] if upload.is_sensitive else ()))
-            bodies, dimensions, average = self._images.render(body, names, wait_s)
-            image_id = new_image_id(secrets.token_bytes(16))
-            image = StreamImage(
-                image_id=image_id,
-                stream_id=stream.slug,
-                filename=shown_filename(upload.filename),
-                file_path=f"{stream.slug}/{image_id}_original.{EXTENSIONS[facts.format]}",
-                visibility=visibility,
-                title=title,
-                description=description,
-                size_bytes=len(body),
-                dimensions=dimensions,
-                thumbnail_path=self._images.cache.key(image_id).path,
-                created_at=iso_utc(self._clock()),
-                is_sensitive=upload.is_sensitive,
-                format=facts.format,
-                average=average,
-                is_animated=facts.frames > 1,
-                taken_at=facts.taken_at,
-            )
-            return self._store(stream, image, body, sha256, bodies=bodies, page=page)
+            texts = _Texts(shown_filename(upload.filename), visibility, title, description, upload.is_sensitive, page)
+            if self._is_video(upload.data):
+                return self._store_video(stream, upload.data, texts, wait_s)
+            return self._store_image(stream, upload.data, texts, wait_s)
         finally:
             self._slots.release()
+
+    def _store_image(self, stream: Stream, data: bytes | BinaryIO, texts: _Texts, wait_s: float | None) -> StreamImage:
+        body = self._read(data)
+        sha256 = hashlib.sha256(body).digest()
+        self._check_quota(stream, sha256, len(body))
+        facts = self._probe(body, wait_s)
+        bodies, dimensions, average = self._images.render(body, texts.variants, wait_s)
+        image = replace(
+            self._image(stream, texts, EXTENSIONS[facts.format], average),
+            size_bytes=len(body),
+            dimensions=dimensions,
+            format=facts.format,
+            is_animated=facts.frames > 1,
+            taken_at=facts.taken_at,
+        )
+        return self._store(stream, image, body, sha256, bodies=bodies, page=texts.page)
+
+    def _store_video(self, stream: Stream, data: bytes | BinaryIO, texts: _Texts, wait_s: float | None) -> StreamImage:
+        from image_cache.streams import videos
+
+        with videos.open_video(data, self.limits.max_video_bytes) as opened:
+            self._check_quota(stream, opened.sha256, opened.size_bytes)
+            facts, poster = videos.read(opened, wait_s)
+            bodies, dimensions, average = self._images.render(poster, texts.variants, wait_s)
+            image = replace(
+                self._image(stream, texts, facts.suffix, average),
+                size_bytes=opened.size_bytes,
+                dimensions=videos.upright(facts.dimensions, dimensions),
+                format=facts.suffix.upper(),
+                taken_at=facts.taken_at,
+                duration_s=facts.duration_s,
+            )
+            mask = facts.mask.dump()
+            return self._store(stream, image, opened.pieces(), opened.sha256, bodies=bodies, page=texts.page, mask=mask)
+
+    def _image(self, stream: Stream, texts: _Texts, suffix: str, average: str) -> StreamImage:
+        image_id = new_image_id(secrets.token_bytes(16))
+        return StreamImage(
+            image_id=image_id,
+            stream_id=stream.slug,
+            filename=texts.filename,
+            file_path=f"{stream.slug}/{image_id}_original.{suffix}",
+            visibility=texts.visibility,
+            title=texts.title,
+            description=texts.description,
+            thumbnail_path=self._images.cache.key(image_id).path,
+            created_at=iso_utc(self._clock()),
+            is_sensitive=texts.is_sensitive,
+            average=average,
+        )
+
+    @staticmethod
+    def _is_video(data: bytes | BinaryIO) -> bool:
+        if isinstance(data, bytes):
+            head = data[:HEAD_BYTES]
+        else:
+            try:
+                head = data.read(HEAD_BYTES)
+                data.seek(0)
+            except OSError as error:
+                raise StorageError("upload", error.strerror or str(error)) from error
+        if head[4:8] not in VIDEO_STARTS:
+            return False
+        from image_cache.imaging.mp4 import is_video
+
+        return is_video(head)
 
     def _take_slot(self, wait_s: float | None) -> None:
         if wait_s is None:
@@ -157,11 +237,19 @@ class Uploads:
         return facts
 
     def _store(
-        self, stream: Stream, image: StreamImage, body: bytes, sha256: bytes, *, bodies: dict[str, bytes], page: str
+        self,
+        stream: Stream,
+        image: StreamImage,
+        body: Body,
+        sha256: bytes,
+        *,
+        bodies: dict[str, bytes],
+        page: str,
+        mask: str = "",
     ) -> StreamImage:
         if self._images.is_remote and self._images.is_offline():
             raise StorageError(self._images.storage.kind, "the storage for original images is not responding")
-        self._rows.record_orphan(image.file_path, image.image_id, self._clock())
+        self._orphans.record(image.file_path, image.image_id, self._clock())
         try:
             self._images.storage.put(image.file_path, body)
             self._images.cache_variants(image.image_id, bodies, page)
@@ -172,18 +260,19 @@ class Uploads:
                     raise DuplicateImage(duplicate)
                 if self._rows.count(conn, stream.id) >= self.limits.max_images:
                     raise QuotaExceeded(self.limits.max_images)
-                self._rows.add_image(conn, stream.id, image, sha256)
+                self._quotas.check(stream, image.size_bytes, conn)
+                self._rows.add_image(conn, stream.id, image, sha256, mask)
         except BaseException:
             with contextlib.suppress(Exception):
                 self._images.delete_bytes(image.image_id, image.file_path)
             raise
-        logger.info("uploaded image=%s stream=%s bytes=%d", image.image_id, stream.slug, len(body))
+        logger.info("uploaded image=%s stream=%s bytes=%d", image.image_id, stream.slug, image.size_bytes)
         return image
 
     def _read(self, data: bytes | BinaryIO) -> bytes:
         body = data if isinstance(data, bytes) else self._read_file(data)
         if len(body) > self.limits.max_bytes:
-            raise UploadTooLarge(self.limits.max_bytes, len(body))
+            raise UploadTooLarge(self.limits.max_bytes, len(body) if isinstance(data, bytes) else data.seek(0, os.SEEK_END))
         if not body:
             raise ImageRejected("the file is empty")
         return body
@@ -194,10 +283,11 @@ class Uploads:
         except OSError as error:
             raise StorageError("upload", error.strerror or str(error)) from error
 
-    def _check_quota(self, stream: Stream, sha256: bytes) -> None:
+    def _check_quota(self, stream: Stream, sha256: bytes, size_bytes: int) -> None:
         with self._rows.db.reading() as conn:
             duplicate, count = self._rows.duplicate_of(conn, stream.id, sha256), self._rows.count(conn, stream.id)
         if duplicate is not None:
             raise DuplicateImage(duplicate)
         if count >= self.limits.max_images:
             raise QuotaExceeded(self.limits.max_images)
+        self._quotas.check(stream, size_bytes)

@@ -38,8 +38,8 @@ class OwnerUsageTable:
                 FROM trashed_images LEFT JOIN streams ON streams.id = trashed_images.stream_id
                     LEFT JOIN trashed_streams ON trashed_streams.id = trashed_images.stream_id
                 GROUP BY 1
-            ) LEFT JOIN accounts ON accounts.id = owner_id
-            GROUP BY owner_id ORDER BY sum(bytes) + sum(trash) DESC, name
+            ) AS owned LEFT JOIN accounts ON accounts.id = owner_id
+            GROUP BY owner_id, accounts.name ORDER BY sum(bytes) + sum(trash) DESC, name
             """
         )
         return [OwnerUsage(**dict(row)) for row in rows]

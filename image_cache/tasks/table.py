@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from image_cache.db.catalog import CatalogDatabase
-from image_cache.db.database import Connection, IntegrityError, Row, parameter_marks
+from image_cache.db.database import Connection, Row, parameter_marks
 from image_cache.models import TaskState
 
 KEPT = 50  # ended tasks of a kind
@@ -20,12 +20,12 @@ class TaskTable:
     def add(self, kind: str, wanted: Mapping[str, Any], now: float) -> tuple[int, bool]:
         """Add a task and return (its id, True); if one of its kind is not over yet, return (the id of that, False)."""
         with self.db.write() as conn:
-            try:
-                row = conn.execute(
-                    "INSERT INTO tasks (kind, state, wanted, created_at, updated_at) VALUES (?, 'waiting', ?, ?, ?) RETURNING id",
-                    (kind, json.dumps(wanted), now, now),
-                ).fetchone()
-            except IntegrityError:
+            row = conn.execute(
+                "INSERT INTO tasks (kind, state, wanted, created_at, updated_at) VALUES (?, 'waiting', ?, ?, ?)"
+                " ON CONFLICT (kind) WHERE state IN ('waiting', 'running') DO NOTHING RETURNING id",
+                (kind, json.dumps(wanted), now, now),
+            ).fetchone()
+            if row is None:
                 row = conn.execute("SELECT id FROM tasks WHERE kind = ? AND state IN ('waiting', 'running')", (kind,)).fetchone()
                 return int(row["id"]), False
             conn.execute(
@@ -54,8 +54,9 @@ class TaskTable:
 
     def recent(self, count: int = 20, without: Collection[str] = ()) -> list[TaskState]:
         """Return the newest tasks, newest first, without those of the kinds in `without`."""
-        sql = f"SELECT * FROM tasks WHERE kind NOT IN ({parameter_marks(len(without))}) ORDER BY id DESC LIMIT ?"
-        return [_task(row) for row in self.db.rows(sql, (*without, count))]
+        where = f"WHERE kind NOT IN ({parameter_marks(len(without))})" if without else ""
+        rows = self.db.rows(f"SELECT * FROM tasks {where} ORDER BY id DESC LIMIT ?", (*without, count))
+        return [_task(row) for row in rows]
 
     def set(self, task_id: int, now: float, **values: Any) -> None:
         """Write columns of a task."""
@@ -71,11 +72,10 @@ class TaskTable:
     def cancel(self, task_id: int, now: float) -> bool:
         """Cancel a task; return True if it was not over yet. A waiting one ends at once, a running one at its next step."""
         with self.db.write() as conn:
-            conn.execute(
+            ended = conn.execute(
                 "UPDATE tasks SET state = 'cancelled', says = 'Cancelled before it began.', updated_at = ? WHERE id = ? AND state = 'waiting'",
                 (now, task_id),
-            )
-            ended = conn.execute("SELECT changes() AS n").fetchone()["n"]
+            ).rowcount
             running = conn.execute("UPDATE tasks SET is_cancelled = 1 WHERE id = ? AND state = 'running'", (task_id,)).rowcount
             return bool(ended or running)
 

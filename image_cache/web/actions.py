@@ -37,6 +37,12 @@ def log_limits(cache: str, values: Mapping[str, object]) -> None:
         log_action("limits", "changed the limits", ", ".join((cache, *words)))
 
 
+def log_speed(mb_per_s: object, full_hours: str) -> None:
+    """Log a new speed limit of downloads; none: it was removed."""
+    words = "no limit" if mb_per_s in (None, "") else f"{mb_per_s} MB/s" + (f", full speed {full_hours}" if full_hours else "")
+    log_action("limits", "changed the speed of downloads", words)
+
+
 def log_failed_login(typed: str) -> None:
     """Log a failed login. A name without an account is not written: it may be a password in the wrong field."""
     key = account_key(typed)

@@ -64,6 +64,7 @@ from image_cache.web.streams.members import stream_members
 from image_cache.web.streams.selection import stream_selection
 from image_cache.web.streams.shared import shared_pages
 from image_cache.web.streams.sharing import stream_sharing
+from image_cache.web.streams.slideshow import stream_slideshow
 from image_cache.web.streams.trash import stream_trash
 from image_cache.web.streams.view_models import register_stream_helpers
 from image_cache.web.streams.views import streams
@@ -116,6 +117,7 @@ def build_app(services: Services) -> Flask:
         stream_selection,
         stream_sharing,
         stream_feed,
+        stream_slideshow,
         stream_downloads,
         shared_pages,
         visitor_uploads,

@@ -29,6 +29,7 @@ from image_cache.errors import (
     ProgramMissing,
     QueueFull,
     QuotaExceeded,
+    SpaceExceeded,
     StorageError,
     UnknownAlbum,
     UnknownCrate,
@@ -39,6 +40,7 @@ from image_cache.errors import (
     UnknownTask,
     UnknownWant,
     UploadTooLarge,
+    VideoRejected,
 )
 from image_cache.web.rate_limits import seconds_to_wait
 from image_cache.web.security import NOT_ALLOWED, logged_path
@@ -64,10 +66,12 @@ STATUSES: list[tuple[type[Exception], int]] = [
     (LoginFailed, 403),
     (UploadTooLarge, 413),
     (QuotaExceeded, 409),
+    (SpaceExceeded, 409),
     (DuplicateImage, 409),
     (ProgramMissing, 501),
     (QueueFull, 429),
     (ImageRejected, 415),
+    (VideoRejected, 415),
     (OriginDenied, 400),
     (OriginError, 502),
     (StorageError, 507),
@@ -112,7 +116,10 @@ def _http_error(error: HTTPException) -> Any:
         return error
     # Show our own messages, but replace those of werkzeug.
     is_own = error.description and error.description != type(error).description
-    response = _response(error.code, (error.description or "") if is_own else "")
+    sentence = (error.description or "") if is_own else ""
+    if error.code == 413:
+        sentence = sentence or getattr(request, "too_large", "")
+    response = _response(error.code, sentence)
     for name, value in error.get_headers():
         if name.lower() in ("allow", "retry-after", "www-authenticate"):
             response.headers[name] = value

@@ -12,6 +12,7 @@ from flask import Flask, Request, current_app, request
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
 from image_cache.frozen import frozen
+from image_cache.units import MEGABYTE
 from image_cache.web.context import services
 
 MAX_URLS = 500  # per request; a preload of thousands is sent in several
@@ -66,11 +67,21 @@ def read_text(value: object, name: str) -> str:
 
 @frozen
 class BodyLimits:
-    """Limits of one upload. `request_bytes` is somewhat above what is allowed, so that the view can say what is too large."""
+    """Limits of one upload. A request of more than `request_bytes` is answered from its head, and none of it is stored."""
 
     file_bytes: int
     request_bytes: int
     form_parts: int | None = None
+    advice: str = ""  # what to do with a larger one
+
+    @property
+    def too_large(self) -> str:
+        """Return what a larger request is told."""
+        if self.request_bytes > self.file_bytes + FORM_OVERHEAD_BYTES:
+            return f"This is too much at once. Send at most {self.request_bytes / MEGABYTE:g} MB at a time."
+        return f"This file is too large. The limit is {self.file_bytes / MEGABYTE:g} MB. {self.advice}".rstrip()
+
+    refusal: Exception | None = None  # raised for a larger request in place of the general one
 
 
 def larger_body(limits: Callable[[], BodyLimits | None]) -> Callable[[View], View]:
@@ -98,8 +109,10 @@ def set_body_limits() -> None:
     limits = declared() if declared is not None else None
     if limits is None:
         return
+    if limits.refusal is not None and (request.content_length or 0) > limits.request_bytes:
+        raise limits.refusal
     upload = cast(UploadRequest, request)
-    upload.max_content_length = limits.request_bytes
+    upload.max_content_length, upload.too_large = limits.request_bytes, limits.too_large
     if limits.form_parts is not None:
         upload.max_form_parts = limits.form_parts
     # In a folder of the vault, not in /tmp, which is memory on many machines.
@@ -139,13 +152,13 @@ class UploadBuffer:
     def __init__(self, limit_bytes: int, folder: str | None = None) -> None:
         # The file has no name on disk: a crash leaves nothing.
         self._file: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY_BYTES, mode="w+b", dir=folder)  # noqa: SIM115
-        self._limit_bytes = limit_bytes
+        self.limit_bytes = limit_bytes
         self.size_bytes = 0
         self.has_failed = False
 
     @property
     def is_too_large(self) -> bool:
-        return self.size_bytes > self._limit_bytes
+        return self.size_bytes > self.limit_bytes
 
     def write(self, data: bytes) -> int:
         self.size_bytes += len(data)
@@ -178,6 +191,7 @@ class UploadRequest(Request):
     """A request whose files are received into `UploadBuffer`s."""
 
     file_limit_bytes = IN_MEMORY_BYTES
+    too_large = ""  # what a request over its limit is told
     buffer_dir: str | None = None
 
     def close(self) -> None:

@@ -13,7 +13,7 @@ def test_a_title_is_answered_on_one_screen(open_page: Callable[..., Any], width:
     title = page.locator(".says h1").inner_text()
     page.goto(page.url.replace("/album/3", "/have"))
     page.locator("main input[name=q]").fill(title)
-    page.locator("main").get_by_role("button", name="Look").click()
+    page.locator("main").get_by_role("button", name="Look up").click()
     page.get_by_text("You have").first.wait_for()
     row = page.locator("main .rows .row").first
     assert title in row.inner_text()

@@ -569,3 +569,21 @@ def test_the_viewer_of_pictures_is_vendored_with_its_licence() -> None:
     folder = ROOT / "static" / "vendor" / "photoswipe-5.4.4"
     assert "MIT" in (folder / "LICENSE").read_text(encoding="utf-8")
     assert "photoswipe-5.4.4/" in (ROOT / "static/js/shared/lightbox.js").read_text(encoding="utf-8")
+
+
+def test_the_bar_of_an_operator_leaves_room_for_the_search(open_page: Open) -> None:
+    page = open_page("/login", 1280, 800)
+    page.fill("#name", "ed")
+    page.fill("#password", PASSWORD)
+    page.click("button:has-text('Log in')")
+    page.locator(".session .who").wait_for()
+    page.goto("/about")
+    field, text = page.evaluate(
+        """() => {
+          const field = document.querySelector(".top .find input"), pen = document.createElement("canvas").getContext("2d");
+          pen.font = getComputedStyle(field).font;
+          return [field.clientWidth, pen.measureText("Search 10,000 records").width];
+        }"""
+    )
+    assert text > 100
+    assert field > text

@@ -644,6 +644,6 @@ def test_a_backup_into_a_folder_that_is_not_there_names_the_folder(tmp_path: Pat
         inside.album()
     said = operate(environment(tmp_path / "vault"), "backup", "--file", str(tmp_path / "stick/monday/vault.tar"))
     assert said.status == 2
-    assert said.err.startswith(f"{tmp_path}/stick/monday: there is no such folder. Create the folder or connect its disk")
+    assert said.err.startswith(f"{tmp_path}/stick/monday: this folder does not exist. Create the folder or connect its disk")
     assert "space" not in said.err
     assert not (tmp_path / "stick").exists()

@@ -403,7 +403,7 @@ HOSTILE: dict[str, tuple[Script, str]] = {
     "less than announced": (say(OK + b"Content-Length: 9000\r\n\r\nabc"), "unavailable"),
     "chunked and cut": (say(OK + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"), "unavailable"),
     "two lengths": (say(OK + b"Content-Length: 3\r\nContent-Length: 4\r\n\r\nabcd"), "unavailable"),
-    "a length that is no number": (say(OK + b"Content-Length: 0x3\r\n\r\nabc"), "unavailable"),
+    "a length that is not a number": (say(OK + b"Content-Length: 0x3\r\n\r\nabc"), "unavailable"),
     "headers cut short": (say(OK + b"Content-Type: image/jp"), "unavailable"),
     "reset in the middle": (say(OK + b"Content-Length: 9000\r\n\r\nabc", reset=True), "unavailable"),
     "not HTTP": (say(b"SSH-2.0-OpenSSH_9.2p1\r\n"), "unavailable"),

@@ -31,6 +31,7 @@ from image_cache.storage.local import Body, LocalStorage
 from image_cache.streams import Upload, UploadLimits
 from image_cache.streams.build import get_image_manager
 from image_cache.streams.legacy_import import import_original
+from image_cache.streams.orphan_table import OrphanTable
 from image_cache.streams.validation import new_image_id, slug_of
 from image_cache.visibility import may_edit, may_own, may_see
 from tests.support.clock import FakeClock
@@ -241,7 +242,7 @@ def test_bad_input_is_refused_and_nothing_of_it_is_stored(tmp_path: Path, case: 
     assert made.get_stream_images("evening") == []
     assert files_below(tmp_path / "stream_images") == []
     assert not [path for path in files_below(tmp_path / "cache") if path.suffix == ".webp"]
-    assert made.rows.orphans(float("inf")) == []
+    assert OrphanTable(made.rows.db).before(float("inf")) == []
     made.close()
 
 
@@ -358,7 +359,7 @@ def test_the_same_bytes_at_the_same_moment_are_stored_once(tmp_path: Path) -> No
     assert len(refused) == 1
     assert len(made.get_stream_images("evening")) == 1
     assert len(files_below(tmp_path / "stream_images")) == 1
-    assert made.rows.orphans(float("inf")) == []
+    assert OrphanTable(made.rows.db).before(float("inf")) == []
     made.close()
 
 
@@ -368,13 +369,13 @@ def test_an_upload_is_noted_before_its_bytes_are_stored(tmp_path: Path) -> None:
 
     class Watched(LocalStorage):
         def put(self, name: str, body: Body) -> int:
-            noted.append([path for path, _ in made.rows.orphans(float("inf"))] == [name])
+            noted.append([path for path, _ in OrphanTable(made.rows.db).before(float("inf"))] == [name])
             return super().put(name, body)
 
     made = StreamImageManager(tmp_path / "stream_images", tmp_path / "cache", storage=Watched(tmp_path / "stream_images"))
     add(made)
     assert noted == [True]
-    assert made.rows.orphans(float("inf")) == []
+    assert OrphanTable(made.rows.db).before(float("inf")) == []
     made.close()
 
 
@@ -479,7 +480,7 @@ def test_an_original_that_cannot_be_deleted_now_goes_later(manager: StreamImageM
     # What was said to be deleted is not there for anyone, and its bytes go with the next sweep.
     assert manager.get_stream_images("evening") == []
     (folder / f"{image_id}_original.jpg").touch()
-    manager.rows.record_orphan(image.file_path, image_id, 0)
+    OrphanTable(manager.rows.db).record(image.file_path, image_id, 0)
     clock.advance(5)
     assert manager.images.sweep() == 1
     assert files_below(folder) == []
@@ -507,7 +508,7 @@ def test_an_image_that_is_deleted_while_it_is_rendered_leaves_nothing(tmp_path: 
 def test_an_upload_that_never_ended_is_swept_after_an_hour(manager: StreamImageManager, clock: FakeClock) -> None:
     image_id = new_image_id(bytes(16))
     path = f"evening/{image_id}_original.jpg"
-    manager.rows.record_orphan(path, image_id, clock())
+    OrphanTable(manager.rows.db).record(path, image_id, clock())
     manager.images.storage.put(path, b"bytes")
     manager.images.cache_variants(image_id, {"stream_thumb": b"RIFF"})
     assert manager.images.sweep() == 0
@@ -521,7 +522,7 @@ def test_tending_writes_views_sweeps_and_forgives_a_disk(manager: StreamImageMan
     image_id = add(manager)
     manager.view_counts.record(image_id, "somebody")
     path = f"evening/{new_image_id(bytes(16))}_original.jpg"
-    manager.rows.record_orphan(path, new_image_id(bytes(16)), clock() - 7200)
+    OrphanTable(manager.rows.db).record(path, new_image_id(bytes(16)), clock() - 7200)
     manager.images.storage.put(path, b"bytes")
     manager.run_maintenance()
     assert manager.get_stream_images("evening")[0].view_count == 1

@@ -38,6 +38,7 @@ GET    /accounts/<int:account_id>/remove            401 403 403 403 400 400
 POST   /accounts/<int:account_id>/remove            401 403 403 403 400 400
 POST   /accounts/<int:account_id>/reset             401 403 403 403 400 400
 POST   /accounts/<int:account_id>/role              401 403 403 403 400 400
+POST   /accounts/<int:account_id>/space             401 403 403 403 400 400
 POST   /accounts/guests                             401 403 403 403 303 303
 POST   /accounts/invite                             401 403 403 403 400 400
 POST   /accounts/links/<int:link_id>/revoke         401 403 403 403 404 404
@@ -105,6 +106,7 @@ POST   /api/files/<digest>/<action>                 401 403 403 403 404 404
 POST   /api/files/<digest>/ttl                      401 403 403 403 404 404
 POST   /api/files/bounds                            401 403 403 403 200 200
 POST   /api/files/clear                             401 403 403 403 200 200
+GET    /api/files/names                             401 403 403 200 200 200
 POST   /api/files/speed                             401 403 403 403 200 200
 GET    /api/jobs                                    401 403 403 200 200 200
 GET    /api/jobs/<int:task_id>                      401 403 403 200 200 200
@@ -220,6 +222,7 @@ POST   /s/<code>                                    404 404 404 404 404 404
 GET    /s/<code>/add                                404 404 404 404 404 404
 POST   /s/<code>/add                                404 404 404 404 404 404
 GET    /s/<code>/images.zip                         404 404 404 404 404 404
+GET    /s/<code>/slideshow                          404 404 404 404 404 404
 GET    /s/<code>/images/<image_id>                  404 404 404 404 404 404
 GET    /s/<code>/images/<image_id>/<size>           404 404 404 404 404 404
 GET    /s/<code>/images/<image_id>/download         404 404 404 404 404 404

@@ -25,25 +25,35 @@ from image_cache.units import counted, size
 
 
 @click.command("get", cls=VaultCommand)
-@click.argument("name", required=False, metavar="[NAME|URL]")
+@click.argument("names", nargs=-1, metavar="[NAME|URL]...")
 @click.option("--sha256", default="", help="Expected SHA-256 checksum.")
 @click.option("--registry", default="", metavar="R", help="The registry that has the name.")
 @click.option("--all", "is_all", is_flag=True, help="With --registry: download all its files.")
 @click.option("--pin", "is_pinned", is_flag=True, help="Pin the file: it is never evicted.")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Also copy the file to this path.")
 def get(  # noqa: PLR0917  the parameters of the command
-    context: CommandContext, name: str | None, sha256: str, registry: str, is_all: bool, is_pinned: bool, output: Path | None
+    context: CommandContext,
+    names: tuple[str, ...],
+    sha256: str,
+    registry: str,
+    is_all: bool,
+    is_pinned: bool,
+    output: Path | None,
 ) -> int:
     """Download a URL, or the file that a registry calls NAME, unless a fresh copy is cached, and print its path.
 
-    Interrupted downloads resume. With --registry R --all it downloads all files of a registry; the exit status is 1 if any failed.
+    Interrupted downloads resume. Several names, or all files of a registry with --registry R --all, are downloaded two at a time with
+    one progress; the exit status is 1 if any failed.
     """
-    if is_all:
-        if not registry or name or sha256 or output:
-            raise click.UsageError("--all takes --registry R, and no name, --sha256 or --output.")
-        return _get_all(context, registry, is_pinned=is_pinned)
-    if not name:
+    if is_all and (not registry or names or sha256 or output):
+        raise click.UsageError("--all takes --registry R, and no name, --sha256 or --output.")
+    if not names and not is_all:
         raise click.UsageError("Give a URL, a name from a registry, or --registry R --all.")
+    if len(names) > 1 and (sha256 or output):
+        raise click.UsageError("--sha256 and --output take one name.")
+    if is_all or len(names) > 1:
+        return _get_many(context, names, registry, is_pinned=is_pinned)
+    name = names[0]
     with opened_file_services(context) as files:
         file = _named(files, name, registry, sha256)
         cache = files.cache
@@ -159,7 +169,8 @@ def _named(files: FileServices, name: str, registry: str, sha256: str) -> Regist
     return RegistryFile(name, sha256, (name,))
 
 
-def _get_all(context: CommandContext, registry: str, *, is_pinned: bool) -> int:
+def _get_many(context: CommandContext, names: tuple[str, ...], registry: str, *, is_pinned: bool) -> int:
+    """Download these names, or all files of the registry without any; print the paths of those that were named."""
     out = context.out
 
     def draw(progress: BatchProgress) -> None:
@@ -169,11 +180,18 @@ def _get_all(context: CommandContext, registry: str, *, is_pinned: bool) -> int:
         )
 
     with opened_file_services(context) as files:
-        wanted = list(files.groups.registries.read(registry).files.values())
+        if names:
+            wanted = [_named(files, name, registry, "") for name in dict.fromkeys(names)]
+        else:
+            wanted = list(files.groups.registries.read(registry).files.values())
         ended = FileBatch(files.cache, wanted, draw, is_pinned=is_pinned).run()
+        stored = [files.cache.index.find(files.cache.remote(file.urls[0]).digest) for file in wanted] if names else []
+        paths = [files.cache.root / file.path for file in stored if file is not None]
     out.end_bar(is_done=not ended.failed)
     for name, reason in ended.failed.items():
         out.note(f"{name}: {reason}")
+    for path in paths:
+        out.line(str(path))
     failed = f", {len(ended.failed):,} failed" if ended.failed else ""
     out.line(f"{ended.done:,} of {counted(ended.total, 'file')}, {size(ended.size_bytes)}{failed}.")
     return 1 if ended.failed else 0

@@ -23,7 +23,7 @@ COMES_BACK = {
 
 
 def cache_option(help: str) -> Callable[[C], C]:
-    return click.option("--cache", "cache", type=click.Choice([*CACHES, ALL]), default=COVERS, help=help)
+    return click.option("--cache", "--namespace", "cache", type=click.Choice([*CACHES, ALL]), default=COVERS, help=help)
 
 
 @click.command("cleanup", cls=MaintenanceCommand)

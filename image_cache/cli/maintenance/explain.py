@@ -42,25 +42,31 @@ class VariantState:
 def explain(context: CommandContext, what: str, urls: tuple[str, ...]) -> int:
     """Explain one cover, large file or stream image: what it is, where it is stored, and why it is missing.
 
-    Give its URL at the origin, its VinylVault URL or its digest. The exit status is 0 if it is stored, 1 if not, 2 if it is unknown.
+    Give its URL at the origin, its VinylVault URL, its digest, or the name of a file in a registry. The exit status is 0 if it is stored, 1 if not, 2 if it is unknown.
     """
     asked = what or next(iter(urls), "")
     if not asked:
         raise CacheError("explain needs a URL or a digest: cache_monitor.py --action explain URL")
-    image = _find(context, asked)
-    if image is None and (other := _find_other(context, asked)) is not None:
-        context.out.rows(list(other.facts.items()))
-        context.out.line()
-        context.out.wrapped("", other.why)
-        context.out.json({"asked": asked, "known": True, "why": other.why, "facts": other.facts})
-        return 0 if other.is_stored else 1
-    if image is None:
+    known = explained(context, asked)
+    if known is None:
         why = _why_unknown(context, asked)
         context.out.wrapped("", why)
         context.out.json({"asked": asked, "known": False, "why": why})
         return 2
+    context.out.rows([*known.facts.items(), *known.variants.items()])
+    context.out.line()
+    context.out.wrapped("", known.why)
+    more = {"digest": known.digest, "variants": known.variants} if known.digest else {}
+    context.out.json({"asked": asked, "known": True, "why": known.why, **more, "facts": known.facts})
+    return 0 if known.is_stored else 1
+
+
+def explained(context: CommandContext, asked: str) -> Explanation | None:
+    """Return what is known about a cover, a file or a stream image; None if it is none of them. Raises `DatabaseError`."""
+    image = _find(context, asked)
+    if image is None:
+        return _find_other(context, asked)
     stored = _stored(context, image)
-    why = _why(context, image, stored)
     facts = {
         "Identity": image.identity,
         "URL": image.url,
@@ -76,11 +82,8 @@ def explain(context: CommandContext, what: str, urls: tuple[str, ...]) -> int:
         "Next retry": _next_try(context, image),
     }
     variants = {name: state.message for name, state in stored.items()}
-    context.out.rows([*facts.items(), *variants.items()])
-    context.out.line()
-    context.out.wrapped("", why)
-    context.out.json({"asked": asked, "known": True, "why": why, "digest": image.digest, "facts": facts, "variants": variants})
-    return 0 if any(state.is_intact for state in stored.values()) else 1
+    is_stored = any(state.is_intact for state in stored.values())
+    return Explanation(facts, _why(context, image, stored), is_stored, variants, image.digest)
 
 
 def _find(context: CommandContext, asked: str) -> ImageRecord | None:

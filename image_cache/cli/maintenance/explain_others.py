@@ -2,13 +2,15 @@
 
 import os
 import re
+from dataclasses import field
 
 from image_cache.cli.context import CommandContext
 from image_cache.cli.maintenance.report import clock_time
 from image_cache.engine.disk import DiskTier
-from image_cache.errors import NotVisible, OriginDenied
+from image_cache.errors import NotVisible, OriginDenied, StorageError, UnknownFile
 from image_cache.files.index import PendingFile, StoredFile
 from image_cache.files.paths import DIGEST, parse_remote, part_path
+from image_cache.files.registry import RegistryFolder
 from image_cache.frozen import frozen
 from image_cache.models import StreamImage
 from image_cache.streams import StreamImageCache
@@ -27,6 +29,8 @@ class Explanation:
     facts: dict[str, str]
     why: str
     is_stored: bool
+    variants: dict[str, str] = field(default_factory=dict)  # of a cover: what is to be said about each size
+    digest: str = ""  # of a cover
 
 
 def find_image(context: CommandContext, asked: str) -> StreamImage | None:
@@ -42,17 +46,31 @@ def find_image(context: CommandContext, asked: str) -> StreamImage | None:
 
 
 def find_file(context: CommandContext, asked: str) -> tuple[StoredFile | None, PendingFile | None]:
-    """Return what is known of the file with this address, at its origin or here, or with this digest. Raises `DatabaseError`."""
+    """Return what is known of the file with this address, at its origin or here, with this digest, or that a registry calls so.
+
+    Raises `DatabaseError`.
+    """
     if not (context.settings.files_dir / "files.db").exists():
         return None, None
     found = OUR_FILE.search(asked)
     try:
-        digest = (
+        named = _named(context, asked)
+        digest = named or (
             asked if DIGEST.fullmatch(asked) else found[1] if found else parse_remote(asked, context.settings.IMAGE_SERVER).digest
         )
     except OriginDenied:
         return None, None
     return context.vault.files.find(digest), context.vault.files.pending(digest)
+
+
+def _named(context: CommandContext, asked: str) -> str:
+    """Return the digest of the file that a registry calls so; empty if none does, or several mean different files."""
+    if "/" in asked:
+        return ""
+    try:
+        return RegistryFolder(context.settings.file_registries_dir, context.settings.IMAGE_SERVER).find(asked).remote().digest
+    except (UnknownFile, StorageError):
+        return ""
 
 
 def explain_image(context: CommandContext, image: StreamImage) -> Explanation:

@@ -5,8 +5,8 @@ import os
 import select
 import signal
 import time
-from collections import deque
 from collections.abc import Iterator
+from dataclasses import replace
 from types import FrameType
 from typing import Any
 
@@ -20,38 +20,17 @@ from image_cache.cli.output import cut
 from image_cache.cli.params import LONGEST_S, SHORTEST_S, Number
 from image_cache.db.database import DatabaseError
 from image_cache.db.diagnosis import kind_of, sentence_of
+from image_cache.logs import printable
 from image_cache.maintenance.cache_figures import CacheFigures
+from image_cache.maintenance.rates import SAMPLE_S, WINDOWS_S, Rates
 from image_cache.units import megabytes
 
-WINDOWS_S = (10.0, 100.0, 1000.0)
-SAMPLE_S = 2.0  # how often the counters are read, however seldom something is shown
 TERMINAL_S, PIPED_S = 2.0, 60.0
 ENTER, LEAVE = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"  # the alternate screen without a cursor, and back
+SHOWN_COUNTERS = ("fetches", "failures", "renders")
 COUNTERS = ("hits", "misses", "fetches", "failures", "renders", "evictions")
 SIZE_DOTS = 20
-SHOWN_HOSTS, SHOWN_FAILURES = 4, 8
-
-
-class Rates:
-    """Counters over time. When one of them goes back, all start over: the index was replaced, or the service restarted."""
-
-    def __init__(self) -> None:
-        self._samples: deque[tuple[float, dict[str, float]]] = deque()
-
-    def add(self, at: float, counters: dict[str, float]) -> None:
-        if self._samples and any(counters[name] < value for name, value in self._samples[-1][1].items()):
-            self._samples.clear()
-        self._samples.append((at, counters))
-        while self._samples[0][0] < at - WINDOWS_S[-1] - SAMPLE_S:
-            self._samples.popleft()
-
-    def rate(self, name: str, window_s: float) -> float | None:
-        """Return how many per second over the last `window_s`; None while less than that was sampled."""
-        last_at, last = self._samples[-1]
-        if last_at - self._samples[0][0] < window_s * 0.8:
-            return None
-        at, first = next(sample for sample in self._samples if sample[0] >= last_at - window_s)
-        return (last[name] - first[name]) / (last_at - at) if last_at > at else None
+SHOWN_HOSTS, SHOWN_FAILURES, SHOWN_REQUESTED = 4, 8, 2
 
 
 @click.command("monitor", cls=MaintenanceCommand, is_reading=True)
@@ -71,7 +50,7 @@ def monitor(context: CommandContext, interval_s: float | None) -> int:
     if interval_s is None:
         interval_s = TERMINAL_S if context.out.is_terminal else PIPED_S
     rates = Rates()
-    with _ended_by_signals() as stop, _screen(context):
+    with ended_by_signals() as stop, _screen(context):
         shown_at = float("-inf")
         while True:
             seen = _sample(context, rates)
@@ -86,7 +65,7 @@ def _sample(context: CommandContext, rates: Rates) -> StatusReport | str:
     """Return the figures, or the sentence that says why there are none."""
     live = context.service.stats()
     try:
-        report = collect(context.vault, live, failures=SHOWN_FAILURES)
+        report = replace(collect(context.vault, live, failures=SHOWN_FAILURES), live=live)
     except DatabaseError as error:
         context.vault.close()  # the next sample opens the file that replaced it
         return f"Cannot read the index. {sentence_of(kind_of(error))}"
@@ -134,8 +113,10 @@ def _page(context: CommandContext, seen: StatusReport | str, rates: Rates, inter
     lines = [f"{head}{now:>{max(2, context.out.width - len(head))}}", ""]
     if isinstance(seen, str):
         return [*lines, seen, "", "For details: cache_monitor.py --action health. Press Ctrl-C to quit."]
-    lines += [seen.line(), "", f"{'per second':<12}" + "".join(f"{f'{window:.0f} s':>12}" for window in WINDOWS_S)]
-    for name in COUNTERS:
+    lines += [seen.line(is_short=True), "", f"{'per second':<12}" + "".join(f"{f'{window:.0f} s':>12}" for window in WINDOWS_S)]
+    for cache in seen.caches:
+        lines.append(f"{cache.name:<12}" + "".join(f"{_requests(rates, cache.name, window):>12}" for window in WINDOWS_S))
+    for name in SHOWN_COUNTERS:
         lines.append(f"{name:<12}" + "".join(f"{_shown(rates.rate(name, window)):>12}" for window in WINDOWS_S))
     lines.append(f"{'KB fetched':<12}" + "".join(f"{_shown(rates.rate('fetched_bytes', w), 1000):>12}" for w in WINDOWS_S))
     stats = seen.stats
@@ -155,6 +136,7 @@ def _page(context: CommandContext, seen: StatusReport | str, rates: Rates, inter
     if seen.failures:
         lines += ["", "last errors"]
         lines += [f"  {clock_time(failure.at)}  {failure.reason[:36]:<36}  {failure.what}" for failure in seen.failures]
+    lines += most_requested_lines(seen.live, context.out.width)
     return [*lines, "", f"updated every {interval_s:g} s; press Ctrl-C to quit"]
 
 
@@ -171,10 +153,26 @@ def store_line(cache: CacheFigures, rates: Rates) -> str:
 
 
 def _hit_rate(rates: Rates, name: str, window_s: float) -> str:
+    share = rates.hit_share(name, window_s)
+    return "-" if share is None else "100%" if share == 1 else f"{min(99.9, 100 * share):.1f}%"
+
+
+def _requests(rates: Rates, name: str, window_s: float) -> str:
     hits, misses = rates.rate(f"{name}.hits", window_s), rates.rate(f"{name}.misses", window_s)
-    if hits is None or misses is None or hits + misses <= 0:
-        return "-"
-    return "100%" if not misses else f"{min(99.9, 100 * hits / (hits + misses)):.1f}%"
+    return "-" if hits is None or misses is None else f"{hits + misses:,.1f}"
+
+
+def most_requested_lines(live: dict[str, Any] | None, width: int) -> list[str]:
+    """Return what is requested most, as the running service counts it: a line for each, at most two of a cache."""
+    found = live.get("most_requested") if live else None
+    rows = [row for rows in found.values() for row in rows[:SHOWN_REQUESTED]] if isinstance(found, dict) else []
+    if not rows:
+        return []
+    lines = ["", f"{'most requested':<{width - 9}} requests"]
+    for row in rows:
+        name = f"  {row['cache']:<8}{row['name']}, {row['detail']}"
+        lines.append(f"{cut(printable(name), width - 10):<{width - 10}}{row['requests'] or 0:>10,}")
+    return lines
 
 
 def _shown(rate: float | None, unit: float = 1.0) -> str:
@@ -216,7 +214,7 @@ class _Stop:
 
 
 @contextlib.contextmanager
-def _ended_by_signals() -> Iterator[_Stop]:
+def ended_by_signals() -> Iterator[_Stop]:
     """Yield what SIGTERM, SIGINT and SIGHUP set; restore their handlers afterwards."""
     stop = _Stop()
     before = {number: signal.signal(number, stop.set) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}

@@ -10,13 +10,16 @@ import click
 from image_cache.cli.command import MaintenanceCommand
 from image_cache.cli.context import CommandContext
 from image_cache.cli.covers import opened_cover_services
+from image_cache.cli.maintenance.clear import ALL, cache_option
 from image_cache.cli.params import urls
 from image_cache.covers import WARM, ImageCache
 from image_cache.covers.build import CoverServices
 from image_cache.db.database import DatabaseError
 from image_cache.engine.maintenance import rebuild_from_files
 from image_cache.engine.pool import Pool
-from image_cache.errors import QueueFull
+from image_cache.engine.queue_flow import queue_flow
+from image_cache.errors import CacheError, QueueFull
+from image_cache.maintenance.cache_figures import CACHES, COVERS, FILES, STREAMS
 from image_cache.records.table import AlbumTable
 from image_cache.units import counted
 
@@ -25,12 +28,34 @@ BATCH = 500  # queued at a time: a full queue would delay covers that someone is
 
 
 @click.command("preload", cls=MaintenanceCommand)
-@urls("only this URL; repeatable")
-def preload(context: CommandContext, urls: tuple[str, ...]) -> int:
+@urls("of covers: only this URL; repeatable")
+@cache_option("the cache to fill (default: covers)")
+def preload(context: CommandContext, urls: tuple[str, ...], cache: str) -> int:
     """Download all missing covers, or only some, with a progress bar.
 
-    If the service is running it downloads them, otherwise this command does. The exit status is 1 if some downloads failed.
+    If the service is running it downloads them, otherwise this command does. With --cache streams, this command renders the missing
+    sizes of stream images; with --cache files it downloads the missing files of all registries. The exit status is 1 if some failed.
     """
+    if urls and cache not in (COVERS, ALL):
+        raise CacheError("--url names covers; leave out --cache")
+    chosen = CACHES if cache == ALL else (cache,)
+    fill = {COVERS: lambda: _covers(context, urls), STREAMS: lambda: _streams(context), FILES: lambda: _files(context)}
+    return max(fill[name]() for name in chosen)
+
+
+def _streams(context: CommandContext) -> int:
+    from image_cache.cli.maintenance.preload_others import fill_streams  # opens all services
+
+    return fill_streams(context)
+
+
+def _files(context: CommandContext) -> int:
+    from image_cache.cli.maintenance.preload_others import fill_files
+
+    return fill_files(context)
+
+
+def _covers(context: CommandContext, urls: tuple[str, ...]) -> int:
     out = context.out
     context.require("Cache", "Rights", "Disk")
     is_served = context.service.answers()
@@ -63,7 +88,7 @@ def _watch(context: CommandContext, covers: ImageCache, digests: list[str]) -> t
         _enqueue(covers, digests)
         done, total, failed = _progress(covers, digests)
         context.out.bar(done + failed, total, f"{done:,} of {total:,}" + (f", {failed} failed" if failed else ""))
-        is_moving = covers.jobs.running() > 0 or covers.jobs.runnable()[0] > 0
+        is_moving = queue_flow(covers.jobs).is_moving
         if done + failed >= total or not is_moving:
             context.out.end_bar(is_done=done + failed >= total)
             return done, total, failed

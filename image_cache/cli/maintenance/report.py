@@ -4,18 +4,21 @@ import os
 import statistics
 import time
 from datetime import datetime
+from typing import Any
 
 import click
 
 from image_cache.cli.command import MaintenanceCommand
 from image_cache.cli.context import EXITS, CommandContext, reason, verdict_line
-from image_cache.cli.maintenance.status import StatusReport, collect, main_rows
+from image_cache.cli.maintenance.status import StatusReport, collect, main_rows, short, since_line
+from image_cache.cli.output import Output
 from image_cache.engine.key import Key
 from image_cache.engine.stats.history import HostFigures, WriteBudget
 from image_cache.engine.stats.miss_ratio import MissRatioCurve
 from image_cache.maintenance.health.check import verdict
 from image_cache.maintenance.readonly_vault import ReadonlyVault
-from image_cache.units import megabytes
+from image_cache.maintenance.top_entries import TopEntry, biggest, top_dicts
+from image_cache.units import megabytes, size
 
 SAMPLE = 100  # images that are read to measure the disk
 SAMPLE_LEAST = 10
@@ -31,7 +34,8 @@ def report(context: CommandContext) -> int:
     Sizes, disk speed, failing origins and covers, the recommended cache size, and how much is written to the SD card.
     """
     checks, vault, out = context.checks(is_deep=False), context.vault, context.out
-    known = collect(vault, context.service.stats())
+    live = context.service.stats()
+    known = collect(vault, live)
     sizes, speed, curve = vault.by_variant(), read_speed(vault), vault.miss_ratio_curve()
     out.line(f"VinylVault, {clock_time(context.clock(), DATE_TIME)}, {verdict(checks)}")
     out.line()
@@ -42,31 +46,33 @@ def report(context: CommandContext) -> int:
         [
             (
                 cache.name,
-                f"{cache.entries:,}",
+                short(cache.entries),
                 megabytes(cache.size_bytes),
                 megabytes(cache.budget_bytes),
-                *(f"{n:,}" for n in (cache.hits, cache.misses, cache.evictions, cache.waiting + cache.running, cache.given_up)),
+                *map(short, (cache.hits, cache.misses, cache.evictions, cache.waiting + cache.running, cache.given_up)),
             )
-            for cache in known.caches
+            for cache in known.since_caches
         ],
         right=range(1, 9),
     )
+    out.line(since_line(known))
     if sizes:
         out.line()
         out.table(
             ("variant", "images", "size", "mean", "last stored"),
             [
                 (
-                    size.variant,
-                    f"{size.entries:,}",
-                    megabytes(size.bytes),
-                    f"{size.bytes / size.entries / 1e3:,.1f} KB",
-                    clock_time(size.last_stored_at, DATE_TIME),
+                    one.variant,
+                    f"{one.entries:,}",
+                    megabytes(one.bytes),
+                    f"{one.bytes / one.entries / 1e3:,.1f} KB",
+                    clock_time(one.last_stored_at, DATE_TIME),
                 )
-                for size in sizes
+                for one in sizes
             ],
             right=(1, 2, 3),
         )
+    _top_tables(out, biggest(vault), live)
     if known.hosts:
         out.line()
         out.table(
@@ -95,14 +101,36 @@ def report(context: CommandContext) -> int:
             "reason": reason(checks),
             "figures": known.to_dict(),
             "sizes": [
-                {"size": size.variant, "pictures": size.entries, "bytes": size.bytes, "last_stored_at": size.last_stored_at}
-                for size in sizes
+                {"size": one.variant, "pictures": one.entries, "bytes": one.bytes, "last_stored_at": one.last_stored_at}
+                for one in sizes
             ],
             "speed": dict(speed),
+            "biggest": top_dicts(biggest(vault)),
+            "most_requested": live.get("most_requested") if live else None,
             "curve": [{"bytes": size_bytes, "hit_ratio": share} for size_bytes, share in curve.points],
         }
     )
     return EXITS[verdict(checks)]
+
+
+def _top_tables(out: Output, found: dict[str, list[TopEntry]], live: dict[str, Any] | None) -> None:
+    """Write what is biggest, and what is requested most if the service runs, which counts it."""
+    counted = live.get("most_requested") if live else None
+    counted = counted if isinstance(counted, dict) else {}
+    big = [(one.cache, megabytes_or_less(one.size_bytes), f"{one.name}, {one.detail}") for ones in found.values() for one in ones]
+    most = [
+        (str(row["cache"]), f"{row['requests'] or 0:,}", f"{row['name']}, {row['detail']}")
+        for rows in counted.values()
+        for row in rows
+    ]
+    for head, rows in (("biggest", big), ("most requested", most)):
+        if rows:
+            out.line()
+            out.table(("cache", "size" if head == "biggest" else "requests", head), rows, right=(1,))
+
+
+def megabytes_or_less(size_bytes: int | None) -> str:
+    return "-" if size_bytes is None else size(size_bytes)
 
 
 def host_line(host: HostFigures) -> str:

@@ -1,6 +1,7 @@
 """`status` and `health`: the state of a vault at a glance, and check by check."""
 
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -8,12 +9,15 @@ import click
 
 from image_cache.cli.command import MaintenanceCommand
 from image_cache.cli.context import EXITS, CommandContext, as_dict, reason, verdict_line
+from image_cache.cli.output import WIDTH, Output
 from image_cache.cli.params import LONGEST_S, Number
+from image_cache.covers.machine_speed import measured_ms, time_limits
 from image_cache.covers.stats import CacheStats
 from image_cache.db.database import DatabaseError
 from image_cache.engine.stats.history import Failure, HostFigures, WriteBudget
 from image_cache.frozen import frozen
 from image_cache.maintenance.cache_figures import CacheFigures, cache_figures
+from image_cache.maintenance.counters_since import CountersSince, counters_since
 from image_cache.maintenance.health.check import verdict
 from image_cache.maintenance.readonly_vault import CoverCounts, ReadonlyVault
 from image_cache.units import megabytes
@@ -36,15 +40,19 @@ class StatusReport:
     wear: WriteBudget
     memory_used_bytes: int | None = None
     caches: tuple[CacheFigures, ...] = ()
+    live: dict[str, Any] | None = None  # what the running service says besides
+    since: float = 0.0  # Unix seconds of the last reset of the counters
+    since_caches: tuple[CacheFigures, ...] = ()  # with the counters since then
+    cover_cpu_ms: float | None = None  # what rendering a cover takes of this machine; None while it was not measured
 
     @property
     def paused(self) -> tuple[HostFigures, ...]:
         return tuple(host for host in self.hosts if host.paused_until)
 
-    def line(self) -> str:
-        """Return the figures that are worth a glance, in one line: 80 columns for those of a usual vault."""
+    def line(self, *, is_short: bool = False) -> str:
+        """Return the figures that are worth a glance, in one line; a short one is 80 columns, without streams and files."""
         stats = self.stats
-        parts = (
+        parts: tuple[str, ...] = (
             "no requests yet" if stats.hit_rate is None else f"{stats.hit_rate:.0f}% hits",
             f"{short(self.stale)} stale",
             f"{short(stats.misses)} misses",
@@ -52,8 +60,12 @@ class StatusReport:
             f"queue {short(stats.queued)}",
             f"paused {len(self.paused)}",
             f"{megabytes(self.wear.today_bytes)} written",
-            *(f"{cache.name} {megabytes(cache.size_bytes)}" for cache in self.caches[1:] if cache.entries),
+            *(f"{cache.name} {megabytes(cache.size_bytes)}" for cache in self.caches[1:] if cache.entries and not is_short),
         )
+        if not is_short:
+            return "  ".join(parts)
+        while len("  ".join(parts)) > WIDTH:
+            parts = parts[:-1]
         return "  ".join(parts)
 
     def to_dict(self) -> dict[str, Any]:
@@ -69,12 +81,17 @@ class StatusReport:
             "hosts": [asdict(host) for host in self.hosts],
             "recent_failures": [asdict(failure) for failure in self.failures],
             "wear": asdict(self.wear),
+            "cover_cpu_ms": self.cover_cpu_ms,
             "caches": {cache.name: {**cache.to_dict(), "root": str(cache.root)} for cache in self.caches},
+            "since": self.since or None,
+            "caches_since": {cache.name: cache.to_dict() for cache in self.since_caches},
         }
 
 
 def collect(vault: ReadonlyVault, live: dict[str, Any] | None = None, *, failures: int = 10) -> StatusReport:
     """Read the figures; `live` are those of the running service. Raises `DatabaseError`."""
+    caches = cache_figures(vault)
+    counted = counters_since(vault.catalog, caches) if vault.settings.catalog_path.exists() else CountersSince(0.0, caches)
     return StatusReport(
         stats=vault.stats(),
         covers=vault.covers(),
@@ -83,7 +100,10 @@ def collect(vault: ReadonlyVault, live: dict[str, Any] | None = None, *, failure
         failures=tuple(vault.failures(failures)),
         wear=vault.wear(),
         memory_used_bytes=live.get("memory_used_bytes") if live else None,
-        caches=cache_figures(vault),
+        caches=caches,
+        since=counted.since,
+        since_caches=counted.caches,
+        cover_cpu_ms=measured_ms(vault.index),
     )
 
 
@@ -96,9 +116,12 @@ def status(context: CommandContext) -> int:
     except DatabaseError:  # the checks say why
         report = None
     if report is not None:
-        out.line(report.line())
+        out.line(report.line(is_short=out.is_terminal))
         out.line()
         out.rows(main_rows(report))
+        if out.is_terminal:
+            out.line()
+            caches_table(out, report)
         out.line()
     out.wrapped("", verdict_line(checks))
     if reason(checks):
@@ -154,7 +177,58 @@ def main_rows(report: StatusReport) -> list[tuple[str, str]]:
         ("Queue", f"{stats.queued:,} waiting, {stats.running:,} running"),
         *cache_rows(report),
         ("Free disk space", megabytes(stats.disk_free_bytes)),
+        *speed_rows(report.cover_cpu_ms),
     ]
+
+
+def caches_table(out: Output, report: StatusReport) -> None:
+    """Write the three caches beside each other: figure by figure, with their sum. Counters are those since the last reset."""
+    caches = report.since_caches
+    out.table(
+        ("", *(cache.name for cache in caches), "all"),
+        [
+            _row("Requests", caches, lambda cache: cache.hits + cache.misses, short),
+            ("Hit rate", *(_percent(cache.hits, cache.misses) for cache in caches), _percent(*_sums(caches))),
+            _row("Size", caches, lambda cache: cache.size_bytes, megabytes),
+            _row("Limit", caches, lambda cache: cache.budget_bytes, megabytes),
+            _row("Entries", caches, lambda cache: cache.entries, short),
+            _row("Evicted", caches, lambda cache: cache.evictions, short),
+            _row("Queue", caches, lambda cache: cache.waiting + cache.running, short),
+            _row("Unavailable", caches, lambda cache: cache.given_up, short),
+        ],
+        right=range(1, 5),
+    )
+    out.line(since_line(report))
+
+
+def since_line(report: StatusReport) -> str:
+    """Return when the counters of the tables began."""
+    since = time.strftime("%Y-%m-%d %H:%M", time.localtime(report.since)) if report.since else "the beginning"
+    return f"Counters since {since}. To count from now: vinylvault reset-counters"
+
+
+def _row(
+    name: str, caches: Sequence[CacheFigures], figure: Callable[[CacheFigures], int], shown: Callable[[float], str]
+) -> tuple[str, ...]:
+    values = [figure(cache) for cache in caches]
+    return (name, *map(shown, values), shown(sum(values)))
+
+
+def _sums(caches: Sequence[CacheFigures]) -> tuple[int, int]:
+    return sum(cache.hits for cache in caches), sum(cache.misses for cache in caches)
+
+
+def _percent(hits: int, misses: int) -> str:
+    if not hits + misses:
+        return "-"
+    return "100%" if not misses else f"{min(99.9, 100 * hits / (hits + misses)):.1f}%"
+
+
+def speed_rows(cost_ms: float | None) -> list[tuple[str, str]]:
+    """Return how fast this machine renders, and how long an image may take on it."""
+    if cost_ms is None:
+        return []
+    return [("Machine speed", f"{cost_ms:,.0f} ms of CPU time per cover; an image may take {time_limits(cost_ms)[0]} s")]
 
 
 def cache_rows(report: StatusReport) -> list[tuple[str, str]]:

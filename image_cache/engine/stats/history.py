@@ -249,11 +249,11 @@ def hosts(database: Database, now: float, limit: int = 50) -> list[HostFigures]:
 
 def store_failure(conn: Connection, failure: Failure) -> None:
     """Add the failure to the latest hundred."""
-    number = conn.execute(
-        "INSERT INTO errors (at, lane, what, reason, retry_at) VALUES (?, ?, ?, ?, ?)",
+    (number,) = conn.execute(
+        "INSERT INTO errors (at, lane, what, reason, retry_at) VALUES (?, ?, ?, ?, ?) RETURNING id",
         (failure.at, failure.lane, failure.what[:200], failure.reason[:200], failure.retry_at),
-    ).lastrowid
-    conn.execute("DELETE FROM errors WHERE id <= ?", ((number or 0) - MAX_ERRORS,))
+    ).fetchone()
+    conn.execute("DELETE FROM errors WHERE id <= ?", (number - MAX_ERRORS,))
 
 
 def recent_failures(database: Database, limit: int = 20) -> list[Failure]:

@@ -1,4 +1,4 @@
-"""What the pages about covers show: records without one, covers that could be better, and the choices for one record."""
+"""What the pages about covers show: records without one, cover problems, and the choices for one record."""
 
 from collections.abc import Sequence
 

@@ -15,7 +15,7 @@ _DUE = (
     " FROM albums LEFT JOIN cover_tries ON album_id = id"
     " WHERE picture IS NULL AND (album_id IS NULL OR next_at <= ? OR next_at > ?)"
 )
-_REJECTED = "refused_cover = cover_url AND own_cover IS NOT cover_url"
+_REJECTED = "refused_cover = cover_url AND own_cover IS DISTINCT FROM cover_url"
 _REQUESTED = " FROM cover_tries WHERE next_at = 0"
 
 
@@ -96,8 +96,8 @@ class ArtworkTable:
     def shared_sources(self, least: int) -> dict[str, int]:
         """Return the addresses that are the cover of at least so many different records at their source, and of how many."""
         rows = self.db.rows(
-            "SELECT cover_url, count(DISTINCT artist_sort || char(10) || title_sort) AS n FROM albums WHERE cover_url IS NOT NULL"
-            " GROUP BY cover_url HAVING n >= ?",
+            "SELECT cover_url, count(DISTINCT artist_sort || '\n' || title_sort) AS n FROM albums WHERE cover_url IS NOT NULL"
+            " GROUP BY cover_url HAVING count(DISTINCT artist_sort || '\n' || title_sort) >= ?",
             (least,),
         )
         return {row["cover_url"]: row["n"] for row in rows}
@@ -181,7 +181,7 @@ class ArtworkTable:
                 # An address of the source that the search found too is rejected as both.
                 of_source = conn.execute(
                     "UPDATE albums SET refused_cover = cover_url WHERE id = ? AND cover_url = ? AND own_cover IS NULL"
-                    " AND refused_cover IS NOT cover_url RETURNING 1",
+                    " AND refused_cover IS DISTINCT FROM cover_url RETURNING 1",
                     (album_id, address),
                 ).fetchone()
                 if found is None and of_source is None:
@@ -202,8 +202,9 @@ class ArtworkTable:
 def _write(conn: Connection, album_id: int, tries: CoverTries) -> None:
     offers = [{"url": offer.url, "says": offer.label, "way": offer.strategy} for offer in tries.offers]
     conn.execute(
-        "INSERT OR REPLACE INTO cover_tries (album_id, tried_at, next_at, way, reason, candidates, refused)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO cover_tries (album_id, tried_at, next_at, way, reason, candidates, refused) VALUES (?, ?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (album_id) DO UPDATE SET tried_at = excluded.tried_at, next_at = excluded.next_at, way = excluded.way,"
+        " reason = excluded.reason, candidates = excluded.candidates, refused = excluded.refused",
         (
             album_id,
             tries.tried_at,

@@ -4,12 +4,14 @@ from collections.abc import Iterable
 
 from image_cache.db.catalog import CatalogDatabase, gone_changed
 from image_cache.db.database import Connection
+from image_cache.db.dialect import by_index
 
 MAX_QUEUED = 100  # records; the oldest ones beyond are queued again when they are opened again
 MAX_FAILED = 1000
 
 # The condition of the partial index `albums_untracked`, word by word.
 _UNTRACKED = "source = 'discogs' AND detailed_at IS NULL AND gone_at IS NULL AND id NOT IN (SELECT album_id FROM detail_wishes)"
+_BY_ID = by_index("albums_untracked")
 _KNOWN = "source = ? AND instance_id <> '' AND instance_id NOT IN (SELECT instance_id FROM sync_seen WHERE source = ?)"
 
 
@@ -26,7 +28,8 @@ class SyncTable:
 
     def mark_seen(self, conn: Connection, source: str, instance_ids: Iterable[str]) -> None:
         conn.executemany(
-            "INSERT OR IGNORE INTO sync_seen VALUES (?, ?)", [(source, instance) for instance in instance_ids if instance]
+            "INSERT INTO sync_seen VALUES (?, ?) ON CONFLICT (source, instance_id) DO NOTHING",
+            [(source, instance) for instance in instance_ids if instance],
         )
 
     def missing(self, source: str) -> int:
@@ -53,7 +56,7 @@ class SyncTable:
             return bool(row["retry_at"] <= now)
         with self.db.write() as conn:
             conn.execute(
-                "INSERT INTO detail_wishes (album_id, asked_at) SELECT id, ? FROM albums WHERE id = ? ON CONFLICT DO NOTHING",
+                "INSERT INTO detail_wishes (album_id, asked_at) SELECT id, ? FROM albums WHERE id = ? ON CONFLICT (album_id) DO NOTHING",
                 (now, album_id),
             )
             for limit, failed in ((MAX_QUEUED, "="), (MAX_FAILED, ">")):
@@ -79,13 +82,13 @@ class SyncTable:
 
     def count_untracked(self) -> int:
         """Return how many records have never had their tracks fetched."""
-        row = self.db.row(f"SELECT count(*) FROM albums INDEXED BY albums_untracked WHERE {_UNTRACKED}")
+        row = self.db.row(f"SELECT count(*) FROM albums{_BY_ID} WHERE {_UNTRACKED}")
         return int(row[0]) if row else 0
 
     def untracked(self, before: int | None, count: int) -> list[tuple[int, str]]:
         """Return (album id, source id) of records whose tracks are unknown, the newest first, from below an id on."""
         rows = self.db.rows(
-            f"SELECT id, source_id FROM albums INDEXED BY albums_untracked WHERE {_UNTRACKED} AND id < ? ORDER BY id DESC LIMIT ?",
+            f"SELECT id, source_id FROM albums{_BY_ID} WHERE {_UNTRACKED} AND id < ? ORDER BY id DESC LIMIT ?",
             (2**63 - 1 if before is None else before, count),
         )
         return [(row["id"], row["source_id"]) for row in rows]
@@ -94,7 +97,7 @@ class SyncTable:
         """Retry to fetch the details of an album later."""
         conn.execute(
             "INSERT INTO detail_wishes (album_id, asked_at, failures, retry_at) SELECT id, ?, 1, ? FROM albums WHERE id = ?"
-            " ON CONFLICT (album_id) DO UPDATE SET failures = failures + 1, retry_at = excluded.retry_at",
+            " ON CONFLICT (album_id) DO UPDATE SET failures = detail_wishes.failures + 1, retry_at = excluded.retry_at",
             (now, retry_at, album_id),
         )
 

@@ -14,6 +14,8 @@ class OwnedTable:
 
     def with_barcode(self, barcodes: Sequence[str]) -> list[int]:
         """Return the ids of the records with one of these barcodes, the oldest first."""
+        if not barcodes:
+            return []
         # The condition of the partial index is repeated: SQLite cannot know it from a parameter.
         sql = f"SELECT id FROM albums WHERE barcode IN ({parameter_marks(len(barcodes))}) AND barcode <> '' ORDER BY id"
         return [row["id"] for row in self._db.rows(sql, list(barcodes))]

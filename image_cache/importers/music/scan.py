@@ -147,7 +147,7 @@ def _summary(stats: ScanStats, left_out: int, missing: list[str]) -> str:
     if counts["lossy"]:
         text += f" {counted(counts['lossy'], 'record')} with a shortened text."
     if stats.unread:
-        text += f" {stats.unread:,} {'folder' if stats.unread == 1 else 'folders'} could not be looked into."
+        text += f" Could not read {counted(stats.unread, 'folder')}."
     if missing:
         text += f" Missing: {', '.join(missing)}."
     return text

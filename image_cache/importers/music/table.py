@@ -98,20 +98,20 @@ class MusicTable:
 
     def folders(self, root_id: int) -> Iterator[MusicFolder]:
         """Yield the folders of a root by path, in chunks."""
-        last = None
-        sql = "SELECT id, path, mark FROM music_folders WHERE root_id = ? AND (? IS NULL OR path > ?) ORDER BY path LIMIT ?"
-        while rows := self.db.rows(sql, (root_id, last, last, AT_A_TIME)):
+        sql = "SELECT id, path, mark FROM music_folders WHERE root_id = ?{} ORDER BY path LIMIT ?"
+        rows = self.db.rows(sql.format(""), (root_id, AT_A_TIME))
+        while rows:
             yield from (MusicFolder(row["id"], row["path"], row["mark"]) for row in rows)
-            last = rows[-1]["path"]
+            rows = self.db.rows(sql.format(" AND path > ?"), (root_id, rows[-1]["path"], AT_A_TIME))
 
     def discs(self, root_id: int) -> dict[bytes, list[str]]:
         """Return the paths of folders that are discs of one album, by their mark."""
         found: dict[bytes, list[str]] = {}
         sql = (
             "SELECT mark, path FROM music_folders WHERE root_id = ? AND mark IN"
-            " (SELECT mark FROM music_folders WHERE root_id = ? AND mark <> x'' GROUP BY mark HAVING count(*) > 1) ORDER BY path"
+            " (SELECT mark FROM music_folders WHERE root_id = ? AND mark <> ? GROUP BY mark HAVING count(*) > 1) ORDER BY path"
         )
-        for row in self.db.rows(sql, (root_id, root_id)):
+        for row in self.db.rows(sql, (root_id, root_id, b"")):
             found.setdefault(row["mark"], []).append(row["path"])
         return found
 
@@ -164,7 +164,10 @@ class MusicTable:
 
     def set_folder(self, conn: Connection, album_id: int, folder_id: int) -> None:
         """Record the one folder that an album is in."""
-        conn.execute("INSERT OR REPLACE INTO music_albums VALUES (?, ?)", (album_id, folder_id))
+        conn.execute(
+            "INSERT INTO music_albums VALUES (?, ?) ON CONFLICT (album_id) DO UPDATE SET folder_id = excluded.folder_id",
+            (album_id, folder_id),
+        )
 
     def clear_folder(self, conn: Connection, album_id: int) -> None:
         conn.execute("DELETE FROM music_albums WHERE album_id = ?", (album_id,))

@@ -49,7 +49,7 @@ class PlayImportTable:
             who = conn.execute("SELECT id FROM accounts WHERE id = ?", (account_id,)).fetchone()
             for play in plays:
                 around = (play.album_id, play.played_at - SITTING_S, play.played_at + SITTING_S, import_id)
-                if conn.execute(f"{_NEAR} AND import_id IS NOT ? LIMIT 1", around).fetchone():
+                if conn.execute(f"{_NEAR} AND import_id IS DISTINCT FROM ? LIMIT 1", around).fetchone():
                     continue
                 added += conn.execute(
                     "INSERT INTO plays (album_id, played_at, sides, account_id, import_id)"
@@ -57,9 +57,10 @@ class PlayImportTable:
                     (play.played_at, "\n".join(play.sides), who["id"] if who else None, import_id, play.album_id),
                 ).rowcount
             conn.execute(
-                "UPDATE albums SET plays = plays + of.n, last_played_at = max(of.last, coalesce(last_played_at, 0))"
-                " FROM (SELECT album_id, count(*) AS n, max(played_at) AS last FROM plays WHERE import_id = ? GROUP BY album_id) AS of"
-                " WHERE albums.id = of.album_id",
+                "UPDATE albums SET plays = plays + added.n,"
+                " last_played_at = CASE WHEN last_played_at > added.latest THEN last_played_at ELSE added.latest END"
+                " FROM (SELECT album_id, count(*) AS n, max(played_at) AS latest FROM plays WHERE import_id = ? GROUP BY album_id)"
+                " AS added WHERE albums.id = added.album_id",
                 (import_id,),
             )
         return added
@@ -75,7 +76,7 @@ class PlayImportTable:
             if not conn.execute("DELETE FROM play_imports WHERE id = ?", (import_id,)).rowcount:
                 return None
             conn.executemany(
-                "UPDATE albums SET plays = max(plays - ?2, 0),"
+                "UPDATE albums SET plays = CASE WHEN plays > ?2 THEN plays - ?2 ELSE 0 END,"
                 " last_played_at = (SELECT max(played_at) FROM plays WHERE album_id = albums.id) WHERE id = ?1",
                 counts,
             )

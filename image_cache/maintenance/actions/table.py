@@ -62,7 +62,7 @@ class ActionTable:
 
     def names(self) -> list[str]:
         """Return everyone who is in the log."""
-        return [str(row[0]) for row in self._db.rows("SELECT DISTINCT who FROM actions ORDER BY who COLLATE NOCASE")]
+        return [str(row[0]) for row in self._db.rows("SELECT who FROM actions GROUP BY who ORDER BY lower(who), who")]
 
     def prune(self, before: float) -> int:
         """Delete the lines from before this time; return how many."""

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from image_cache.db.database import DatabaseError
-from image_cache.engine.queue_flow import queue_flow
+from image_cache.engine.queue_flow import held_by_dead, queue_flow, runnable_jobs
 from image_cache.maintenance.health.check import Check
 from image_cache.maintenance.readonly_vault import ReadonlyVault
 from image_cache.resources import log_command, service_command
@@ -17,9 +17,9 @@ def queue(vault: ReadonlyVault, *, is_served: bool | None = None, errors: int = 
     """Check that the queue moves."""
     try:
         waiting = vault.jobs.depth()
-        held = vault.jobs.held_by_dead()
+        held = held_by_dead(vault.jobs)
         running = vault.jobs.running()
-        runnable, runnable_since = vault.jobs.runnable()
+        runnable, runnable_since = runnable_jobs(vault.jobs)
     except DatabaseError:
         return Check("Queue", "warning", "Cannot be read.")
     message = f"{counted(waiting, 'cover')} queued" if waiting else "Queue is empty"

@@ -6,6 +6,7 @@ from typing import Any
 
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection
+from image_cache.db.dialect import NUMBERS
 
 OWN_COLUMNS = ("own_rating", "own_cover")  # an import never writes them, so that no field of an album stands for them
 
@@ -32,18 +33,24 @@ class MergeTable:
         """
         plays = [row[0] for row in conn.execute("SELECT id FROM plays WHERE album_id = ? ORDER BY id", (from_id,))]
         conn.execute("UPDATE plays SET album_id = ? WHERE album_id = ?", (to_id, from_id))
-        images = "INSERT OR IGNORE INTO record_images (album_id, kind, address, place) SELECT ?, kind, address, 1000 + place"
-        conn.execute(f"{images} FROM record_images WHERE album_id = ?", (to_id, from_id))
-        sql = "INSERT OR IGNORE INTO crate_records SELECT crate_id, ?, place FROM crate_records WHERE album_id = ? RETURNING crate_id"
+        conn.execute(
+            "INSERT INTO record_images (album_id, kind, address, place) SELECT ?, kind, address, 1000 + place FROM record_images"
+            " WHERE album_id = ? ON CONFLICT (album_id, address) DO NOTHING",
+            (to_id, from_id),
+        )
+        sql = (
+            "INSERT INTO crate_records SELECT crate_id, ?, place FROM crate_records WHERE album_id = ?"
+            " ON CONFLICT (crate_id, album_id) DO NOTHING RETURNING crate_id"
+        )
         return plays, [row[0] for row in conn.execute(sql, (to_id, from_id))]
 
     def move_back(self, conn: Connection, from_id: int, to_id: int, plays: Sequence[int], crates: Sequence[int]) -> None:
         """Move plays and further images back to a record that is there again, and take the other out of crates."""
         images = "SELECT address FROM record_images WHERE album_id = ?"
         conn.execute(f"DELETE FROM record_images WHERE album_id = ? AND address IN ({images})", (from_id, to_id))
-        sql = "UPDATE plays SET album_id = ? WHERE album_id = ? AND id IN (SELECT value FROM json_each(?))"
+        sql = f"UPDATE plays SET album_id = ? WHERE album_id = ? AND id IN ({NUMBERS})"
         conn.execute(sql, (to_id, from_id, json.dumps(list(plays))))
-        sql = "DELETE FROM crate_records WHERE album_id = ? AND crate_id IN (SELECT value FROM json_each(?))"
+        sql = f"DELETE FROM crate_records WHERE album_id = ? AND crate_id IN ({NUMBERS})"
         conn.execute(sql, (from_id, json.dumps(list(crates))))
 
     def merges(self, album_id: int) -> list[tuple[int, str]]:

@@ -37,6 +37,8 @@ class RemovedTable:
 
     def keep(self, conn: Connection, batch_id: int, album_ids: Sequence[int]) -> None:
         """Keep records, at most some hundred, before they are deleted."""
+        if not album_ids:
+            return
         for row in conn.execute(f"SELECT * FROM albums WHERE id IN ({parameter_marks(len(album_ids))})", album_ids).fetchall():
             album = dict(row)
             del album[_GENERATED]
@@ -46,7 +48,9 @@ class RemovedTable:
                 if found := [list(one) for one in conn.execute(sql, (album["id"],))]:
                     body[table] = found
             packed = zlib.compress(json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode())
-            conn.execute("INSERT OR REPLACE INTO removed_records VALUES (?, ?, ?)", (album["id"], batch_id, packed))
+            # What was kept of an earlier record goes along with its files.
+            conn.execute("DELETE FROM removed_records WHERE album_id = ?", (album["id"],))
+            conn.execute("INSERT INTO removed_records VALUES (?, ?, ?)", (album["id"], batch_id, packed))
             files = [album["own_cover"], *(image[1] for image in body.get("record_images", ()))]
             conn.executemany("INSERT INTO removed_files VALUES (?, ?)", [(album["id"], one) for one in files if one])
 
@@ -92,9 +96,9 @@ class RemovedTable:
         conn.execute(f"INSERT INTO albums ({', '.join(names)}) VALUES ({parameter_marks(len(names))})", list(album.values()))
         for table, columns in _OF_RECORD.items():
             marks = ", ".join(_PARENTS.get(name, "?") for name in columns)
-            into = f"INSERT OR IGNORE INTO {table} ({', '.join(columns)}, album_id) SELECT {marks}, ?"
-            if table == "crate_records":
-                into += " WHERE EXISTS (SELECT 1 FROM crates WHERE id = ?)"
+            into = f"INSERT INTO {table} ({', '.join(columns)}, album_id) SELECT {marks}, ? WHERE"
+            into += " EXISTS (SELECT 1 FROM crates WHERE id = ?)" if table == "crate_records" else " true"
+            into += " ON CONFLICT DO NOTHING"
             for one in body.get(table, ()):
                 conn.execute(into, (*one, album_id, one[0]) if table == "crate_records" else (*one, album_id))
         index.put_back(conn, album_id)

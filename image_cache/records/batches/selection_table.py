@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 
 from image_cache.db.catalog import CatalogDatabase
+from image_cache.db.dialect import NUMBERS
 from image_cache.errors import FieldRejected, UnknownSelection
 from image_cache.frozen import frozen
 
@@ -56,6 +57,6 @@ class SelectionTable:
     def values(self, ids: Sequence[int], columns: Sequence[str]) -> dict[str, tuple[int, str]]:
         """Return how many different values records have in each column, and one of them, as it is stored."""
         parts = ", ".join(f"count(DISTINCT {name}), min({name})" for name in columns)
-        sql = f"SELECT {parts} FROM albums WHERE id IN (SELECT value FROM json_each(?))"
+        sql = f"SELECT {parts} FROM albums WHERE id IN ({NUMBERS})"
         row = self.db.row(sql, (json.dumps(list(ids)),))
         return {name: (int(row[2 * n]), row[2 * n + 1] or "") for n, name in enumerate(columns)} if row else {}

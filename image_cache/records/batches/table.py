@@ -82,7 +82,8 @@ class BatchTable:
         conn.execute("UPDATE batches SET added = added + ?, changed = changed + ? WHERE id = ?", (added, changed, batch_id))
         if ids:
             conn.execute(
-                "UPDATE batches SET first_id = min(coalesce(first_id, ?1), ?1), last_id = max(coalesce(last_id, ?2), ?2) WHERE id = ?3",
+                "UPDATE batches SET first_id = CASE WHEN first_id <= ?1 THEN first_id ELSE ?1 END,"
+                " last_id = CASE WHEN last_id >= ?2 THEN last_id ELSE ?2 END WHERE id = ?3",
                 (min(ids), max(ids), batch_id),
             )
 
@@ -109,7 +110,8 @@ class BatchTable:
     def note(self, conn: Connection, batch_id: int, album_id: int, body: Mapping[str, Any]) -> bool:
         """Keep what a batch changed of a record, with what it has changed of it before; return True if it was the first time."""
         text = _json(body)
-        added = conn.execute("INSERT OR IGNORE INTO batch_changes VALUES (?, ?, ?)", (batch_id, album_id, text)).rowcount
+        sql = "INSERT INTO batch_changes VALUES (?, ?, ?) ON CONFLICT (batch_id, album_id) DO NOTHING"
+        added = conn.execute(sql, (batch_id, album_id, text)).rowcount
         if added:
             return True
         known = self.noted(conn, batch_id, album_id)
@@ -145,13 +147,13 @@ class BatchTable:
 
     def count_added(self, batch: RecordBatch) -> tuple[int, int]:
         """Return how many records of an import are still there, and how many of them a person has touched since."""
-        sql = f"SELECT count(*), coalesce(sum({_TOUCHED}), 0) FROM albums WHERE id BETWEEN ? AND ? AND import_id = ?"
+        sql = f"SELECT count(*), count(*) FILTER (WHERE {_TOUCHED}) FROM albums WHERE id BETWEEN ? AND ? AND import_id = ?"
         row = self.db.row(sql, (batch.made_at, batch.first_id or 1, batch.last_id or 0, batch.id))
         return (int(row[0]), int(row[1])) if row else (0, 0)
 
 
 _TOUCHED = (
-    "(is_touched OR own_rating IS NOT NULL OR own_cover IS NOT NULL OR source_values <> '' OR coalesce(last_played_at, 0) > ? OR EXISTS (SELECT 1 FROM crate_records WHERE album_id = albums.id)"
+    "(is_touched = 1 OR own_rating IS NOT NULL OR own_cover IS NOT NULL OR source_values <> '' OR coalesce(last_played_at, 0) > ? OR EXISTS (SELECT 1 FROM crate_records WHERE album_id = albums.id)"
     " OR EXISTS (SELECT 1 FROM record_images WHERE album_id = albums.id)"
     " OR EXISTS (SELECT 1 FROM record_changes WHERE album_id = albums.id))"
 )

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection, Row
+from image_cache.db.dialect import lowered
 from image_cache.errors import FieldRejected, UnknownCrate
 from image_cache.frozen import frozen
 
@@ -34,8 +35,8 @@ class CrateTable:
 
     def crates(self, *, only_public: bool) -> list[Crate]:
         """Return the crates by name."""
-        where = "WHERE is_public" if only_public else ""
-        return [_crate(row) for row in self.db.rows(f"{_CRATES} {where} ORDER BY name COLLATE NOCASE, id")]
+        where = "WHERE is_public = 1" if only_public else ""
+        return [_crate(row) for row in self.db.rows(f"{_CRATES} {where} ORDER BY lower(name), id")]
 
     def crate(self, crate_id: int) -> Crate | None:
         row = self.db.row(f"{_CRATES} WHERE id = ?", (crate_id,)) if 0 < crate_id < 2**63 else None
@@ -43,7 +44,7 @@ class CrateTable:
 
     def of_record(self, album_id: int) -> list[Crate]:
         """Return the crates that a record is in."""
-        sql = f"{_CRATES} WHERE id IN (SELECT crate_id FROM crate_records WHERE album_id = ?) ORDER BY name COLLATE NOCASE, id"
+        sql = f"{_CRATES} WHERE id IN (SELECT crate_id FROM crate_records WHERE album_id = ?) ORDER BY lower(name), id"
         return [_crate(row) for row in self.db.rows(sql, (album_id,))]
 
     def ids(self, crate_id: int, count: int = MAX_RECORDS, first: int = 0) -> list[int]:
@@ -67,7 +68,7 @@ class CrateTable:
         with self.db.write() as conn:
             self._check_name(conn, name, crate_id)
             sql = "UPDATE crates SET name = ?, note = ?, is_public = coalesce(?, is_public) WHERE id = ?"
-            if not conn.execute(sql, (name, note, is_public, crate_id)).rowcount:
+            if not conn.execute(sql, (name, note, None if is_public is None else int(is_public), crate_id)).rowcount:
                 raise UnknownCrate(crate_id)
 
     def delete(self, crate_id: int) -> None:
@@ -87,7 +88,7 @@ class CrateTable:
                     raise UnknownCrate(crate_id)
                 if known + len(portion) > MAX_RECORDS:
                     raise FieldRejected("ids", f"A crate can have up to {MAX_RECORDS:,} records.")
-                sql = "INSERT OR IGNORE INTO crate_records SELECT ?, id, ? FROM albums WHERE id = ?"
+                sql = "INSERT INTO crate_records SELECT ?, id, ? FROM albums WHERE id = ? ON CONFLICT (crate_id, album_id) DO NOTHING"
                 rows = [(crate_id, place + number, album_id) for number, album_id in enumerate(portion, 1)]
                 count += conn.executemany(sql, rows).rowcount
         return count
@@ -118,8 +119,8 @@ class CrateTable:
         return after.index(album_id) + 1
 
     def _check_name(self, conn: Connection, name: str, crate_id: int) -> None:
-        sql = "SELECT 1 FROM crates WHERE name = ? COLLATE NOCASE AND id <> ?"
-        if conn.execute(sql, (name, crate_id)).fetchone() is not None:
+        sql = "SELECT 1 FROM crates WHERE lower(name) = ? AND id <> ?"
+        if conn.execute(sql, (lowered(name), crate_id)).fetchone() is not None:
             raise FieldRejected("name", f"There is a crate called {name} already.")
 
 

@@ -1,6 +1,7 @@
 """Saved views: walls with their filters and order, under a name. A table of `catalog.db`."""
 
 from image_cache.db.catalog import CatalogDatabase
+from image_cache.db.dialect import lowered
 from image_cache.errors import FieldRejected
 from image_cache.frozen import frozen
 
@@ -27,7 +28,7 @@ class SavedViewTable:
 
     def views(self) -> tuple[SavedView, ...]:
         """Return all views, by name."""
-        rows = self.db.rows("SELECT id, account_id, name, address FROM saved_views ORDER BY name COLLATE NOCASE, id")
+        rows = self.db.rows("SELECT id, account_id, name, address FROM saved_views ORDER BY lower(name), id")
         return tuple(SavedView(*row) for row in rows)
 
     def save(self, name: str, address: str, account_id: int | None, now: float) -> int:
@@ -38,7 +39,8 @@ class SavedViewTable:
         if not 0 < len(address) <= MAX_ADDRESS_CHARS:
             raise FieldRejected("address", "Choose at least one filter or a sort order first.")
         with self.db.write() as conn:
-            conn.execute("DELETE FROM saved_views WHERE name = ? COLLATE NOCASE AND account_id IS ?", (name, account_id))
+            sql = "DELETE FROM saved_views WHERE lower(name) = ? AND account_id IS NOT DISTINCT FROM ?"
+            conn.execute(sql, (lowered(name), account_id))
             if conn.execute("SELECT count(*) FROM saved_views").fetchone()[0] >= MAX_VIEWS:
                 raise FieldRejected("name", f"You can save up to {MAX_VIEWS} views. Remove one first.")
             row = conn.execute(
@@ -51,6 +53,6 @@ class SavedViewTable:
         """Remove a view that everyone sees, or one of this account; return True if there was one."""
         if not 0 < view_id < 2**63:
             return False
-        sql = "DELETE FROM saved_views WHERE id = ? AND (account_id IS NULL OR account_id IS ?)"
+        sql = "DELETE FROM saved_views WHERE id = ? AND (account_id IS NULL OR account_id = ?)"
         with self.db.write() as conn:
             return bool(conn.execute(sql, (view_id, account_id)).rowcount)

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from image_cache.db.catalog import CatalogDatabase
+from image_cache.db.database import parameter_marks
+from image_cache.db.dialect import NUMBERS, lowered
 from image_cache.models import AlbumQuery
 from image_cache.records.filters.sets import FilterRow, UseRow
 from image_cache.records.search.question import storable
@@ -33,7 +35,7 @@ class FilterTable:
 
     def figures(self, ids: Iterable[int]) -> tuple[int | None, int | None, int]:
         """Return the first year, the last year and the plays of some records."""
-        sql = "SELECT min(year), max(year), total(plays) FROM albums WHERE id IN (SELECT value FROM json_each(?))"
+        sql = f"SELECT min(year), max(year), coalesce(sum(plays), 0) FROM albums WHERE id IN ({NUMBERS})"
         row = self.db.row(sql, (json.dumps(list(ids)),))
         return (row[0], row[1], int(row[2])) if row else (None, None, 0)
 
@@ -50,12 +52,11 @@ class FilterTable:
             values.append(storable(query.source))
         for kind, value in query.filters:
             if kind in NAMED:
-                marks = ",".join("?" * len(NAMED[kind]))
-                parts.append(f"SELECT album_id FROM keys WHERE kind IN ({marks}) AND key = ?")
+                parts.append(f"SELECT album_id FROM keys WHERE kind IN ({parameter_marks(len(NAMED[kind]))}) AND key = ?")
                 values.extend((*NAMED[kind], name_key(plain(storable(value)))))
             elif kind == "shelf":
-                parts.append("SELECT id FROM albums WHERE shelf = ? COLLATE NOCASE AND shelf <> ''")
-                values.append(storable(value))
+                parts.append("SELECT id FROM albums WHERE lower(shelf) = ? AND shelf <> ''")
+                values.append(lowered(storable(value)))
             elif kind == "year":
                 parts.append("SELECT id FROM albums WHERE year = ?")
                 values.append(int(value))

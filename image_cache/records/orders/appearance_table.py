@@ -90,7 +90,7 @@ class RecordAppearanceTable:
         conn.executemany(
             "INSERT INTO album_looks (album_id, digest, band, place, flaw) VALUES (?, ?, ?, ?, ?) ON CONFLICT (album_id)"
             " DO UPDATE SET digest = excluded.digest, band = excluded.band, place = excluded.place, flaw = excluded.flaw,"
-            " twins = CASE WHEN digest = excluded.digest THEN twins END",
+            " twins = CASE WHEN album_looks.digest = excluded.digest THEN album_looks.twins END",
             [(row.album_id, bytes.fromhex(row.digest), row.band, row.place, row.flaw) for row in appearances],
         )
 
@@ -118,7 +118,8 @@ class RecordAppearanceTable:
     def changed(self, conn: Connection, now: float) -> None:
         """Mark orders built from these rows as outdated, for all processes. The number is higher than any of a lost index."""
         conn.execute(
-            "INSERT INTO meta VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = max(value + 1, excluded.value)",
+            "INSERT INTO meta VALUES (?, ?) ON CONFLICT (name) DO UPDATE"
+            " SET value = CASE WHEN meta.value >= excluded.value THEN meta.value + 1 ELSE excluded.value END",
             (REVISION, int(now)),
         )
 
@@ -165,7 +166,7 @@ class RecordAppearanceTable:
     def unfetched(self, now: float, first: int, count: int) -> list[UnfetchedCover]:
         """Return records whose source does not send its cover, by id."""
         rows = self.database.rows(
-            "SELECT album_id, coalesce(nullif(failure, ''), reason), max(retry_at, coalesce(paused_until, 0)), is_final"
+            "SELECT album_id, coalesce(nullif(failure, ''), reason), CASE WHEN paused_until > retry_at THEN paused_until ELSE retry_at END, is_final"
             f"{_UNFETCHED} ORDER BY album_id LIMIT ? OFFSET ?",
             (now, count, first),
         )
@@ -197,14 +198,26 @@ class RecordAppearanceTable:
 
     def _palettes(self, digests: Iterable[str]) -> dict[str, tuple[Colour, ...]]:
         wanted = list(digests)
+        if not wanted:
+            return {}
         rows = self.database.rows(
             f"SELECT digest, colours FROM looks WHERE digest IN ({parameter_marks(len(wanted))}) AND colours IS NOT NULL",
             [bytes.fromhex(digest) for digest in wanted],
         )
         return {row[0].hex(): unpack_palette(row[1]) for row in rows}
 
+    def records_of(self, digests: Sequence[str]) -> dict[str, int]:
+        """Return the first record with each of a few covers. Reads all rows."""
+        rows = self.database.rows(
+            f"SELECT digest, min(album_id) FROM album_looks WHERE digest IN ({parameter_marks(len(digests))}) GROUP BY digest",
+            [bytes.fromhex(digest) for digest in digests],
+        )
+        return {digest.hex(): album_id for digest, album_id in rows}
+
     def digests(self, album_ids: Sequence[int]) -> dict[int, str]:
         """Return the digests of albums by id. At most some hundred."""
+        if not album_ids:
+            return {}
         rows = self.database.rows(
             f"SELECT album_id, digest FROM album_looks WHERE album_id IN ({parameter_marks(len(album_ids))})", list(album_ids)
         )

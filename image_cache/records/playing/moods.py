@@ -1,6 +1,7 @@
 """Moods: what a random pick is limited to, and which records are left. A table module, read-only."""
 
 from image_cache.db.catalog import CatalogDatabase
+from image_cache.db.dialect import PLAYING_TIME_S
 from image_cache.frozen import frozen
 from image_cache.records.playing.random_pick import DAY_S
 
@@ -40,10 +41,7 @@ class MoodTable:
             parts.append("coalesce(last_played_at, 0) < ?")
             values.append(now - int(mood.idle) * DAY_S)
         if mood.minutes is not None:
-            parts.append(
-                "tracks <> '[]' AND (SELECT CASE WHEN count(*) = count(json_extract(value, '$[2]')) THEN sum(json_extract(value, '$[2]'))"
-                " END FROM json_each(tracks)) <= ?"
-            )
+            parts.append(f"tracks <> '[]' AND {PLAYING_TIME_S} <= ?")
             values.append(mood.minutes * 60)
         if not parts:
             return None

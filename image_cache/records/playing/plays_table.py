@@ -58,7 +58,7 @@ class PlaysTable:
 
     def put(self, conn: Connection, now: NowPlaying) -> None:
         """Write what plays, under the next revision."""
-        values = (now.album_id, now.side, now.started_at, now.length_s, now.play_id, now.is_counted, now.account_id)
+        values = (now.album_id, now.side, now.started_at, now.length_s, now.play_id, int(now.is_counted), now.account_id)
         conn.execute(
             "UPDATE now_playing SET revision = revision + 1, album_id = ?, side = ?, started_at = ?, length_s = ?, play_id = ?,"
             " is_counted = ?, account_id = ?",
@@ -68,7 +68,8 @@ class PlaysTable:
     def add_play(self, conn: Connection, album_id: int, played_at: float, side: str, account_id: int | None) -> int | None:
         """Count a play; return its id, None if there is no such record (any more)."""
         updated = conn.execute(
-            "UPDATE albums SET plays = plays + 1, last_played_at = max(?, coalesce(last_played_at, 0)) WHERE id = ?",
+            "UPDATE albums SET plays = plays + 1,"
+            " last_played_at = CASE WHEN last_played_at > ?1 THEN last_played_at ELSE ?1 END WHERE id = ?2",
             (played_at, album_id),
         ).rowcount
         if not updated:
@@ -102,7 +103,7 @@ class PlaysTable:
 
     def add_side(self, conn: Connection, play_id: int, side: str) -> bool:
         """Add a side to a play; False if the play was undone."""
-        sql = "UPDATE plays SET sides = sides || char(10) || ? WHERE id = ?"
+        sql = "UPDATE plays SET sides = sides || '\n' || ? WHERE id = ?"
         return conn.execute(sql, (side, play_id)).rowcount == 1
 
     def without_sides(self, conn: Connection, album_id: int) -> list[int]:
@@ -120,7 +121,7 @@ class PlaysTable:
         if row is None:
             return None
         conn.execute(
-            "UPDATE albums SET plays = max(plays - 1, 0),"
+            "UPDATE albums SET plays = CASE WHEN plays > 0 THEN plays - 1 ELSE 0 END,"
             " last_played_at = (SELECT max(played_at) FROM plays WHERE album_id = albums.id) WHERE id = ?",
             (row["album_id"],),
         )

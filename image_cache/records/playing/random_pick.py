@@ -144,6 +144,8 @@ class CandidateTable:
 
     def histories(self, album_ids: Sequence[int]) -> dict[int, PlayHistory]:
         """Return the history of each album, at most some hundred."""
+        if not album_ids:
+            return {}
         sql = f"SELECT id, plays, last_played_at, added_at FROM albums WHERE id IN ({parameter_marks(len(album_ids))})"
         return {
             row["id"]: PlayHistory(row["plays"], row["last_played_at"], row["added_at"]) for row in self._db.rows(sql, album_ids)

@@ -137,10 +137,11 @@ class SearchIndexTable:
 
     def _insert_keys(self, conn: Connection, rows: Iterable[tuple[str, str, int]]) -> None:
         # In the order of the table: a page that several of them belong to is changed once.
-        conn.executemany("INSERT OR IGNORE INTO keys VALUES (?, ?, ?)", sorted(rows))
+        conn.executemany("INSERT INTO keys VALUES (?, ?, ?) ON CONFLICT (kind, key, album_id) DO NOTHING", sorted(rows))
 
     def _insert_terms(self, conn: Connection, terms: Iterable[str]) -> None:
-        conn.executemany("INSERT OR IGNORE INTO vocabulary VALUES (?, ?)", [(term, term[::-1]) for term in sorted(terms)])
+        sql = "INSERT INTO vocabulary VALUES (?, ?) ON CONFLICT (term) DO NOTHING"
+        conn.executemany(sql, [(term, term[::-1]) for term in sorted(terms)])
 
     def _delete_words(self, conn: Connection, album: Album) -> None:
         conn.execute(

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from itertools import islice, product
 
 from image_cache.db.catalog import CatalogDatabase
+from image_cache.db.database import parameter_marks
+from image_cache.db.dialect import json_list
 from image_cache.records.search.question import Question, question_of, read_question, storable
 from image_cache.records.search.rules import RULES, name_key
 from image_cache.records.search.slips import MIN_CHARS, TWO_SLIPS_CHARS, distance, half
@@ -17,6 +19,7 @@ MIN_REST_CHARS = 3
 MAX_CANDIDATES = 6  # for a word with a slip,
 MAX_CORRECTIONS = 12  # and for all words together
 LAST = chr(0x10FFFF)
+_IDS = json_list("album_id")
 # The tiers: what of a record is what was looked for.
 (ARTIST, TITLE, BOTH, CREDITED, CODE, LABEL, ARTIST_BEGINS, LATER_BEGINS, TITLE_BEGINS, BOTH_BEGIN, CREDITED_BEGINS) = range(11)
 (SPLIT, SPLIT_WHOLE, SPLIT_BEGINS, SPLIT_ANY, SIDE_BY_SIDE, NAMES, NAMES_BEGIN, TRACK, FACTS, NAMES_FACTS) = range(11, 21)
@@ -172,21 +175,21 @@ class TieredSearch:
     # Statements. The ids of a result come as one text: half the cost of as many rows.
 
     def _keyed(self, kind: str, key: str) -> list[int]:
-        return self._ids("SELECT json_group_array(album_id) FROM keys WHERE kind = ? AND key = ?", kind, key) if key else []
+        return self._ids(f"SELECT {_IDS} FROM keys WHERE kind = ? AND key = ?", kind, key) if key else []
 
     def _keyed_any(self, kind: str, keys: Iterable[str]) -> dict[str, list[int]]:
         wanted = list(keys)
         if not wanted:
             return {}
-        sql = f"SELECT key, json_group_array(album_id) FROM keys WHERE kind = ? AND key IN ({','.join('?' * len(wanted))}) GROUP BY key"
+        sql = f"SELECT key, {_IDS} FROM keys WHERE kind = ? AND key IN ({parameter_marks(len(wanted))}) GROUP BY key"
         return {row[0]: json.loads(row[1]) for row in self._db.rows(sql, (kind, *wanted))}
 
     def _beginning(self, kind: str, key: str) -> list[int]:
-        sql = "SELECT json_group_array(album_id) FROM keys WHERE kind = ? AND key >= ? AND key < ?"
+        sql = f"SELECT {_IDS} FROM keys WHERE kind = ? AND key >= ? AND key < ?"
         return self._ids(sql, kind, key, key + LAST)
 
     def _matching(self, columns: str, expression: str) -> list[int]:
-        return self._ids("SELECT json_group_array(rowid) FROM words WHERE words MATCH ?", f"{{{columns}}} : ({expression})")
+        return self._ids(f"SELECT {json_list('rowid')} FROM words WHERE words MATCH ?", f"{{{columns}}} : ({expression})")
 
     def _ids(self, sql: str, *values: str) -> list[int]:
         row = self._db.row(sql, values)
@@ -202,8 +205,8 @@ class TieredSearch:
     def _unindexed(self, question: Question, upto: int) -> list[int]:
         """Return records that are not in the index yet and have all words in artist or title."""
         words = [key for word in question.words if (key := storable(sort_key(word)).removeprefix("#"))] or [question.key]
-        both = " AND ".join("instr(artist_sort || ' ' || title_sort, ?)" for _ in words)
-        return self._ids(f"SELECT json_group_array(id) FROM albums WHERE id > {int(upto)} AND {both}", *words)
+        both = " AND ".join("replace(artist_sort || ' ' || title_sort, ?, '') <> artist_sort || ' ' || title_sort" for _ in words)
+        return self._ids(f"SELECT {json_list('id')} FROM albums WHERE id > {int(upto)} AND {both}", *words)
 
 
 def _rank(hits: SearchHits) -> tuple[int, int]:

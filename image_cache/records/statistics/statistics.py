@@ -145,9 +145,10 @@ class StatisticsReader:
         unknown = table.without_genre()
         this_year = datetime.datetime.now().astimezone().year
         added: Counter[int] = Counter()
-        for year, count in table.added_by_year():  # a table may say that a record was added in the year 60000
+        for year, count in table.added_by_year().items():  # a table may say that a record was added in the year 60000
             added[this_year if year is None else min(max(year, FIRST_YEAR), this_year)] += count
         growth = tuple(zip(sorted(added), itertools.accumulate(added[year] for year in sorted(added)), strict=True))
+        hours, years = table.plays_by_time()
         genres = [_share(row) for row in table.by_facet("genre", ROWS)]
         return Statistics(
             records=totals["records"],
@@ -162,8 +163,8 @@ class StatisticsReader:
             labels=tuple(map(_share, table.by_label(LABELS))),
             formats=tuple(map(_share, table.by_facet("format", ROWS))),
             growth=growth,
-            hours={((row[0] + 6) % 7, row[1]): row[2] for row in table.plays_by_hour() if row[0] is not None},
-            years=tuple((int(row[0]), int(row[1])) for row in table.plays_by_year() if row[0] and row[0] >= FIRST_YEAR),
+            hours=hours,
+            years=tuple((year, count) for year, count in years if year >= FIRST_YEAR),
             most_played=tuple(table.most_played(SHOWN)),
             never_played=tuple(table.never_played(SHOWN)),
         )

@@ -4,10 +4,13 @@ from collections.abc import Iterable, Iterator
 
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection
+from image_cache.db.dialect import by_index
 from image_cache.frozen import frozen
+from image_cache.records.orders.sorts import amount
 
 # The condition of the partial index `albums_by_valuation`, word by word.
 _ASKED = "source = 'discogs' AND gone_at IS NULL"
+_BY_AGE = by_index("albums_by_valuation")
 
 
 @frozen
@@ -35,16 +38,14 @@ class ValuesTable:
     def due(self, before: float, limit: int) -> list[tuple[int, str, str]]:
         """Return (album id, source id, condition) of records that were never valued, or before a time; the oldest first."""
         rows = self.db.rows(
-            f"SELECT id, source_id, media_condition FROM albums INDEXED BY albums_by_valuation WHERE {_ASKED}"
+            f"SELECT id, source_id, media_condition FROM albums{_BY_AGE} WHERE {_ASKED}"
             " AND coalesce(valued_at, 0) < ? ORDER BY coalesce(valued_at, 0), id LIMIT ?",
             (before, limit),
         )
         return [(row[0], row[1], row[2]) for row in rows]
 
     def count_due(self, before: float) -> int:
-        row = self.db.row(
-            f"SELECT count(*) FROM albums INDEXED BY albums_by_valuation WHERE {_ASKED} AND coalesce(valued_at, 0) < ?", (before,)
-        )
+        row = self.db.row(f"SELECT count(*) FROM albums{_BY_AGE} WHERE {_ASKED} AND coalesce(valued_at, 0) < ?", (before,))
         return int(row[0]) if row else 0
 
     def put(self, conn: Connection, values: Iterable[tuple[int, str, str]], now: float) -> None:
@@ -58,9 +59,10 @@ class ValuesTable:
 
     def listing(self, limit: int | None = None) -> Iterator[ValuedRecord]:
         """Yield the records, the dearest first: by value, else by price."""
-        rows = self.db.stream(
+        value, price = (f"coalesce({amount(column)}, 0)" for column in ("value", "price"))
+        sql = (
             "SELECT id, artist, title, media_condition, shelf, price, bought, value, value_from, valued_at FROM albums"
-            " ORDER BY max(CAST(value AS REAL), CAST(price AS REAL)) DESC, artist_sort, title_sort, id LIMIT ?",
-            (-1 if limit is None else limit,),
+            f" ORDER BY CASE WHEN {value} > {price} THEN {value} ELSE {price} END DESC, artist_sort, title_sort, id"
         )
+        rows = self.db.stream(sql) if limit is None else self.db.stream(f"{sql} LIMIT ?", (limit,))
         return (ValuedRecord(*row) for row in rows)

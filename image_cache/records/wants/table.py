@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection, Row
+from image_cache.db.dialect import TEXTS
 from image_cache.models import Album
 from image_cache.records.search.rules import code_key, indexed, name_key, plain
 from image_cache.records.wants.want import Want
@@ -62,16 +63,14 @@ class WantsTable:
         """Return wants that have all plain words, or a number that is `code`; by artist."""
         if not words and not code:
             return []
-        parts = " AND ".join("instr(words, ?)" for _ in words) or "0"
+        parts = " AND ".join("replace(words, ?, '') <> words" for _ in words) or "1 = 0"
         sql = f"{_SELECT} WHERE state = 'wanted' AND (({parts}) OR (? <> '' AND ? IN (catno_key, ltrim(barcode, '0'))))"
         rows = self.db.rows(f"{sql} ORDER BY artist_sort, title_sort, id LIMIT ?", (*words, code, code, limit))
         return [_want(row) for row in rows]
 
     def of_names(self, keys: Iterable[str]) -> list[Want]:
         """Return wants of a record, whatever the pressing; see `names_key`."""
-        rows = self.db.rows(
-            f"{_SELECT} WHERE state = 'wanted' AND name_key IN (SELECT value FROM json_each(?))", (json.dumps(list(keys)),)
-        )
+        rows = self.db.rows(f"{_SELECT} WHERE state = 'wanted' AND name_key IN ({TEXTS})", (json.dumps(list(keys)),))
         return [_want(row) for row in rows]
 
     def put(self, conn: Connection, want: Want) -> int:
@@ -114,7 +113,7 @@ class WantsTable:
     def unlist(self, conn: Connection, source: str, listed: Iterable[str]) -> int:
         """Take what a source does not list any more off the wantlist, unless someone wrote notes here; return how many."""
         still = json.dumps(list(listed))
-        gone = "source = ? AND is_listed AND source_id NOT IN (SELECT value FROM json_each(?))"
+        gone = f"source = ? AND is_listed = 1 AND source_id NOT IN ({TEXTS})"
         removed = conn.execute(f"DELETE FROM wants WHERE {gone} AND state <> 'bought' AND notes = ''", (source, still)).rowcount
         conn.execute(f"UPDATE wants SET is_listed = 0 WHERE {gone}", (source, still))
         return removed

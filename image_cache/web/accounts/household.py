@@ -6,7 +6,9 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.accounts.household import INVITED, device_name
 from image_cache.accounts.household_table import AccountLink
-from image_cache.errors import AccountRejected
+from image_cache.errors import AccountRejected, FieldRejected
+from image_cache.streams.quotas import AS_SET
+from image_cache.units import size
 from image_cache.web.access import Role, declare_access
 from image_cache.web.accounts.views import start_session
 from image_cache.web.actions import log_action
@@ -86,6 +88,21 @@ def log_out(account_id: int) -> AnyResponse:
     return _done(f"{found.name} is logged out everywhere.")
 
 
+@household.post("/accounts/<int:account_id>/space")
+@limiter.limit("60 per minute")
+def change_space(account_id: int) -> AnyResponse:
+    """Set how much the streams of an account may hold; an empty field is the limit for everyone."""
+    limit = request.form.get("limit", "").strip() or AS_SET
+    try:
+        found = services().household.account(account_id)
+        space = services().streams.quotas.set_limit(account_id, limit)
+    except (AccountRejected, FieldRejected) as error:
+        return _page(error=str(error))
+    says = "no limit" if space.limit_bytes is None else size(space.limit_bytes)
+    log_action("accounts", "changed the space of", f"{found.name}, {says}")
+    return _done(f"The streams of {found.name} may hold {'any size' if space.limit_bytes is None else says}.")
+
+
 @household.get("/accounts/<int:account_id>/remove")
 def ask_removal(account_id: int) -> AnyResponse:
     try:
@@ -126,6 +143,7 @@ def change_guests() -> AnyResponse:
     if allowed not in ("", "0", "1"):
         raise BadRequest("allowed must be 0 or 1.")
     services().household.let_guests_play(allowed=allowed == "1")
+    log_action("accounts", "let visitors count plays" if allowed == "1" else "let only members count plays")
     says = "Anyone on the home network can count plays." if allowed == "1" else "Only members can count plays."
     return _done(says)
 
@@ -164,6 +182,7 @@ def _page(*, error: str = "", made: AccountLink | None = None, token: str = "") 
     values = {
         "accounts": home.accounts(),
         "roles": ROLE_NAMES,
+        "spaces": services().streams.quotas.spaces(),
         "invited": INVITED,
         "rights": RIGHTS,
         "links": [one for one in home.links() if made is None or one.id != made.id],

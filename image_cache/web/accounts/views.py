@@ -1,5 +1,7 @@
 """Login, logout, and claiming a server that has no operator yet."""
 
+from typing import Any
+
 from flask import Blueprint, current_app, g, redirect, render_template, request, session
 from werkzeug.exceptions import Unauthorized
 from werkzeug.wrappers import Response
@@ -114,9 +116,10 @@ def logout() -> Response:
     return redirect("/", 303)
 
 
-def _account_page(**values: str) -> str:
+def _account_page(**values: Any) -> str:
     sessions, current = services().household.sessions(logged_in()), session_number(session.get(SESSION_TOKEN, ""))
-    return render_template("accounts/account.html", sessions=sessions, current=current, **values)
+    space = services().streams.quotas.space(logged_in().id)
+    return render_template("accounts/account.html", sessions=sessions, current=current, space=space, **values)
 
 
 def logged_in() -> Account:

@@ -1,10 +1,14 @@
 """`/admin/cache`: the dashboard of operators, and their controls of the cache."""
 
+from collections.abc import Mapping
+
 from flask import Blueprint, Response, redirect, render_template, request
+from werkzeug.exceptions import BadRequest
 from werkzeug.wrappers import Response as AnyResponse
 
+from image_cache.engine import maintenance
 from image_cache.errors import ConfigError, QueueFull
-from image_cache.maintenance.cache_figures import cache_figures
+from image_cache.maintenance.cache_figures import COVERS, STREAMS, cache_figures
 from image_cache.maintenance.counters_since import counters_since, reset_counters
 from image_cache.web.access import Role, declare_access
 from image_cache.web.actions import log_action, log_limits
@@ -44,9 +48,12 @@ def resume() -> AnyResponse:
 @dashboard.post("/preload")
 @limiter.limit("30 per minute")
 def preload() -> AnyResponse:
-    """Enqueue every cover that was never fetched."""
+    """Enqueue every cover that was never fetched, or with `cache=streams` every stream image that is not rendered."""
     try:
-        services().covers.preload_missing()
+        if _cache(request.form) == STREAMS:
+            services().streams.images.start_refill()
+        else:
+            services().covers.preload_missing()
     except QueueFull as error:
         return _page(503, preload_error=f"{error}.")
     return redirect(HERE, 303)
@@ -105,15 +112,21 @@ def reset() -> AnyResponse:
 
 @dashboard.get("/clear")
 def clear_page() -> str:
-    """Show what would be removed."""
-    return render_template("admin/clear.html", totals=services().vault.totals())
+    """Show what would be removed, of the covers or with `cache=streams` of the rendered stream images."""
+    vault, cache = services().vault, _cache(request.args)
+    totals = vault.totals() if cache == COVERS else vault.streams.totals(vault.stream_disk.namespace)
+    return render_template("admin/clear.html", totals=totals, cache=cache)
 
 
 @dashboard.post("/clear")
 @limiter.limit("30 per minute")
 def clear() -> AnyResponse:
-    services().covers.clear()
-    log_action("limits", "cleared the cover cache")
+    if _cache(request.form) == STREAMS:
+        maintenance.clear(services().streams.cache.engine)
+        log_action("limits", "cleared the cache of stream images")
+    else:
+        services().covers.clear()
+        log_action("limits", "cleared the cover cache")
     return redirect(HERE, 303)
 
 
@@ -125,6 +138,14 @@ def _page(status: int = 200, **typed: str) -> AnyResponse:
     answer = Response(render_template("admin/dashboard.html", **dashboard_values(services(), span), typed=typed), status)
     answer.headers["Cache-Control"] = "no-store"
     return answer
+
+
+def _cache(values: Mapping[str, str]) -> str:
+    """Return the cache that a form or a link means, covers without any. Raises `BadRequest`."""
+    cache = values.get("cache", COVERS)
+    if cache not in (COVERS, STREAMS):
+        raise BadRequest(f"cache must be {COVERS} or {STREAMS}.")
+    return cache
 
 
 def _days(text: str) -> float | None:

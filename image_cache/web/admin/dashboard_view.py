@@ -3,12 +3,13 @@
 import time
 
 from image_cache.engine.stats.history import DAY_S, LONG_S, HostFigures
-from image_cache.files.listing import Entry, entries
+from image_cache.files.listing import entries
 from image_cache.frozen import frozen
 from image_cache.maintenance.cache_figures import cache_figures
 from image_cache.maintenance.counters_since import counters_since
 from image_cache.maintenance.health.check import verdict
 from image_cache.maintenance.readonly_vault import ReadonlyVault
+from image_cache.maintenance.top_entries import TopEntry, biggest, most_requested
 from image_cache.models import TaskState
 from image_cache.services import Services
 from image_cache.web.admin.history_charts import SPANS, Span, history_charts, points_of
@@ -25,7 +26,7 @@ LAMPS = {
     "unhealthy": ("failed", "Action needed"),
 }
 SHOWN_HOSTS, SHOWN_ERRORS, SHOWN_TASKS = 12, 8, 5
-SHOWN_OWNERS, SHOWN_BIGGEST = 5, 5
+SHOWN_OWNERS = 5
 
 
 @frozen
@@ -68,12 +69,16 @@ def dashboard_values(services: Services, span: Span) -> dict[str, object]:
     points, wear, curve = points_of(vault, span), vault.wear(), vault.miss_ratio_curve()
     limits = services.limits(is_fresh=True)
     is_paused = limits.paused_at is not None
-    counted = counters_since(vault.catalog, cache_figures(vault))
+    caches = cache_figures(vault)
+    counted = counters_since(vault.catalog, caches)
+    rates = services.rates.add(caches)
     return {
         "span": span,
         "spans": SPANS.values(),
         "head": _head(services),
-        "stores": store_rows(counted.caches, growth=_growth(vault, budget_bytes - vault.totals().bytes), is_paused=is_paused),
+        "stores": store_rows(
+            counted.caches, rates, growth=_growth(vault, budget_bytes - vault.totals().bytes), is_paused=is_paused
+        ),
         "since": counted.since,
         "charts": [*history_charts(span, points, budget_bytes, now), wear_chart(span, wear)],
         "curve": curve_chart(curve, budget_bytes),
@@ -87,7 +92,7 @@ def dashboard_values(services: Services, span: Span) -> dict[str, object]:
         "given_up": vault.covers().given_up,
         "lookups": vault.lookups_due() if services.settings.FIND_COVERS else 0,
         "owners": vault.owners()[:SHOWN_OWNERS],
-        "biggest": _biggest_files(services),
+        "tops": _tops(vault),
         "drawn_at": clock(now),
     }
 
@@ -127,11 +132,13 @@ def _progress(services: Services, *, is_paused: bool) -> list[JobRow]:
     return [JobRow("Collection covers", detail, lamp, state, progress.done / progress.total)]
 
 
-def _biggest_files(services: Services) -> list[Entry]:
-    if not (services.files.cache.root / "files.db").exists():
-        return []
-    stored = [one for one in entries(services.files.cache) if one.size_bytes]
-    return sorted(stored, key=lambda one: one.size_bytes or 0, reverse=True)[:SHOWN_BIGGEST]
+def _tops(vault: ReadonlyVault) -> list[tuple[str, list[TopEntry], str]]:
+    """Return the two lists of entries with their headings, and what is said where a list is empty."""
+    big, most = biggest(vault), most_requested(vault)
+    return [
+        ("Biggest", [one for entries in big.values() for one in entries], "Nothing is cached yet."),
+        ("Most requested", [one for entries in most.values() for one in entries], "No requests since the start."),
+    ]
 
 
 def _batches(vault: ReadonlyVault, now: float, *, is_paused: bool) -> list[JobRow]:

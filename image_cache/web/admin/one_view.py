@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from image_cache.frozen import frozen
 from image_cache.maintenance.cache_figures import NOUNS, CacheFigures
+from image_cache.maintenance.rates import WINDOWS_S, Rates
 from image_cache.units import counted, size
 
 FULL = 0.99  # of the limit: evictions are to be expected
@@ -30,14 +31,15 @@ class StoreRow:
     is_large: bool = False
 
 
-def store_rows(caches: Sequence[CacheFigures], *, growth: str, is_paused: bool) -> list[StoreRow]:
-    """Return the rows of the table. `growth` says when the covers reach their limit; empty if that is not known."""
+def store_rows(caches: Sequence[CacheFigures], rates: Rates, *, growth: str, is_paused: bool) -> list[StoreRow]:
+    """Return the rows of the table. `rates` are those up to now. `growth` says when the covers reach their limit; empty if that is not known."""
 
     def row(title: str, cell: Callable[[CacheFigures], StoreCell], *, is_large: bool = False) -> StoreRow:
         return StoreRow(title, tuple(cell(cache) for cache in caches), is_large)
 
     return [
         row("Hit rate", _hit_rate, is_large=True),
+        row("10, 100, 1000 s", lambda cache: _recent(cache, rates)),
         row("Size", lambda cache: _size(cache, growth if cache.name == "covers" else ""), is_large=True),
         row("Memory", _memory),
         row("Entries", lambda cache: StoreCell(cache.name, counted(cache.entries, *NOUNS[cache.name]))),
@@ -54,6 +56,15 @@ def _hit_rate(cache: CacheFigures) -> StoreCell:
     # Never 100 if there was a miss: 99.96% is shown as 99.9.
     text = "100" if cache.hits == requests else f"{min(99.9, cache.hits / requests * 100):.1f}"
     return StoreCell(cache.name, text, f"% of {requests:,}", cache.hits / requests)
+
+
+def _recent(cache: CacheFigures, rates: Rates) -> StoreCell:
+    """Return the hit rates of the last 10, 100 and 1000 seconds; a dash where nothing was requested or is known yet."""
+    shares = [rates.hit_share(cache.name, window_s) for window_s in WINDOWS_S]
+    if not any(share is not None for share in shares):
+        return StoreCell(cache.name, "no requests")
+    shown = ("\N{EN DASH}" if share is None else "100" if share == 1 else f"{min(99.9, share * 100):.1f}" for share in shares)
+    return StoreCell(cache.name, f"{', '.join(shown)}%")
 
 
 def _size(cache: CacheFigures, note: str) -> StoreCell:

@@ -8,7 +8,9 @@ from image_cache.covers.preload import preload
 from image_cache.engine.key import DIGEST
 from image_cache.errors import UnknownImage
 from image_cache.maintenance.cache_figures import cache_figures
+from image_cache.maintenance.counters_since import counters_since
 from image_cache.web.access import Role, declare_access
+from image_cache.web.actions import log_action
 from image_cache.web.context import may_operate, services
 from image_cache.web.covers.view_models import outcome_words, progress_line
 from image_cache.web.rate_limits import limiter
@@ -23,10 +25,19 @@ STATES = ("ready", "working", "waiting", "failed", "none")
 @api.get("/cache/stats")
 @limiter.limit("120 per minute")
 def cache_stats() -> Response:
-    """Return the statistics of the cache. Operators also get the paused hosts, and the figures of streams and files."""
+    """Return the statistics of the cache. Operators also get paused hosts, streams and files, the biggest and the most requested."""
     stats = services().covers.get_cache_stats().to_dict()
     if may_operate():
-        stats["caches"] = {cache.name: cache.to_dict() for cache in cache_figures(services().vault)}
+        from image_cache.maintenance import top_entries  # imported with the first question of an operator
+
+        vault = services().vault
+        caches = cache_figures(vault)
+        counted = counters_since(vault.catalog, caches)
+        stats["caches"] = {cache.name: cache.to_dict() for cache in caches}
+        stats["since"] = counted.since or None
+        stats["caches_since"] = {cache.name: cache.to_dict() for cache in counted.caches}
+        stats["biggest"] = top_entries.top_dicts(top_entries.biggest(vault))
+        stats["most_requested"] = top_entries.top_dicts(top_entries.most_requested(vault))
     else:
         stats.pop("paused_hosts")
     return jsonify(stats)
@@ -49,6 +60,7 @@ def cache_clear() -> Response:
         cleared = covers.clear(size_type)
     else:
         cleared = covers.clear()
+    log_action("limits", "cleared the cover cache", str(body.get("size_type", "")) or ("the memory of a page" if body else ""))
     return jsonify(success=True, cleared=cleared, message=f"{cleared} cached images removed.")
 
 

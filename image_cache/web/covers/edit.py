@@ -68,7 +68,7 @@ def look_for_all() -> AnyResponse:
 
 @sleeves.get("/covers/audit")
 def audit() -> str:
-    """Show covers that could be better: a few of each flaw, or with `?kind=` one flaw page by page."""
+    """Show cover problems: a few of each flaw, or with `?kind=` one flaw page by page."""
     counts = services().cover_pages.count_flaws()
     kind = request.args.get("kind", "")
     if kind and kind not in view_models.KINDS:
@@ -99,7 +99,7 @@ def cover_body_limits() -> BodyLimits | None:
     if not may_change():
         return None
     max_bytes = services().cover_editor.max_bytes
-    return BodyLimits(max_bytes, 2 * max_bytes + FORM_OVERHEAD_BYTES)
+    return BodyLimits(max_bytes, max_bytes + FORM_OVERHEAD_BYTES)
 
 
 @sleeves.post("/album/<int:album_id>/cover/upload")

@@ -8,8 +8,9 @@ from werkzeug.exceptions import BadRequest
 
 from image_cache.errors import UnknownFile
 from image_cache.files.paths import DIGEST
+from image_cache.units import counted
 from image_cache.web.access import Role, declare_access
-from image_cache.web.actions import log_action, log_limits
+from image_cache.web.actions import log_action, log_limits, log_speed
 from image_cache.web.context import services
 from image_cache.web.files.view_models import as_json, file_stats, open_groups
 from image_cache.web.rate_limits import limiter
@@ -40,15 +41,49 @@ def list_files() -> Response:
 @file_api.post("/files")
 @limiter.limit("60 per minute")
 def add() -> tuple[Response, int]:
-    """Queue the file of `url`; `sha256` is its expected checksum, `ttl_seconds` how long it is fresh, `pin` true to pin it."""
-    body = read_body({"url", "sha256", "ttl_seconds", "pin"})
+    """Queue the file of `url`, or the one that the registries (or `registry`) call `name`.
+
+    `sha256` is the expected checksum of a URL, `ttl_seconds` how long it is fresh, `pin` true to pin it.
+    """
+    body = read_body({"url", "name", "registry", "sha256", "ttl_seconds", "pin"})
     is_pinned = body.get("pin", False)
     if not isinstance(is_pinned, bool):
         raise BadRequest("pin must be true or false.")
+    if "name" in body or "registry" in body:
+        return _add_named(body, is_pinned=is_pinned)
     sha256 = read_text(body["sha256"], "sha256") if body.get("sha256") else ""
     ttl_s = _seconds(body.get("ttl_seconds"))
     digest = services().files.enqueue(read_text(body.get("url"), "url"), sha256=sha256, ttl_s=ttl_s, is_pinned=is_pinned)
     return jsonify(success=True, digest=digest), 202
+
+
+def _add_named(body: dict[str, Any], *, is_pinned: bool) -> tuple[Response, int]:
+    """Queue a file of a registry: its URL, mirrors and checksum are those of its line. Raises `UnknownFile`."""
+    if body.keys() - {"name", "registry", "pin"}:
+        raise BadRequest("With name, send only registry and pin: the registry has the URL and the checksum.")
+    groups = services().files.groups
+    registry = read_text(body["registry"], "registry") if "registry" in body else ""
+    file = groups.registries.find(read_text(body.get("name"), "name"), registry)
+    groups.enqueue([file], is_pinned=is_pinned)
+    return jsonify(success=True, digest=file.remote().digest), 202
+
+
+@file_api.get("/files/names")
+@limiter.limit("60 per minute")
+def names() -> Response:
+    """Return the files of all registries by name, with their digest and state: absent, waiting, working, paused, failed or done."""
+    found = [
+        {
+            "name": member.file.name,
+            "registry": group.name,
+            "sha256": member.file.sha256,
+            "digest": member.file.remote().digest,
+            "state": member.state,
+        }
+        for group in services().files.groups.all()
+        for member in group.members
+    ]
+    return jsonify(names=found)
 
 
 @file_api.get("/files/<digest>")
@@ -107,6 +142,7 @@ def change_speed() -> Response:
     speed = body.get("mb_per_s")
     hours = read_text(body["full_hours"], "full_hours") if body.get("full_hours") else ""
     services().files.change_speed(None if speed is None else _number(speed, "mb_per_s"), hours)
+    log_speed(speed, hours)
     return jsonify(success=True)
 
 
@@ -123,7 +159,10 @@ def clear() -> Response:
 def invalidate() -> Response:
     """Remove the file of `url`; `invalidated` is false if there was none."""
     url = read_text(read_body({"url"}).get("url"), "url")
-    return jsonify(success=True, invalidated=services().files.invalidate(url))
+    was_there = services().files.invalidate(url)
+    if was_there:
+        log_action("deletions", "removed 1 file")
+    return jsonify(success=True, invalidated=was_there)
 
 
 @file_api.post("/cache/cleanup")
@@ -131,7 +170,9 @@ def invalidate() -> Response:
 def cleanup() -> Response:
     """Remove the files past their TTL whose origins answer."""
     read_body(())
-    return jsonify(success=True, removed=services().files.remove_expired())
+    removed = services().files.remove_expired()
+    log_action("limits", "removed expired files", counted(removed, "file"))
+    return jsonify(success=True, removed=removed)
 
 
 def _seconds(value: Any) -> float | None:

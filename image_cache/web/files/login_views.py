@@ -7,6 +7,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.errors import CacheError
 from image_cache.web.access import Role, declare_access
+from image_cache.web.actions import log_action
 from image_cache.web.context import services
 from image_cache.web.rate_limits import limiter
 
@@ -29,13 +30,16 @@ def add() -> AnyResponse:
         services().files.logins.add(typed["origin"], request.form.get("secret", ""), user=typed["user"])
     except CacheError as error:
         return _page(400, **typed, error=str(error))
+    log_action("limits", "saved a login for files", typed["origin"])
     return redirect("/files/logins", 303)
 
 
 @logins.post("/remove")
 def remove() -> AnyResponse:
     """Remove the login of an origin."""
-    services().files.logins.remove(request.form.get("origin", ""))
+    origin = request.form.get("origin", "")
+    services().files.logins.remove(origin)
+    log_action("deletions", "removed a login for files", origin)
     return redirect("/files/logins", 303)
 
 

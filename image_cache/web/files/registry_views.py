@@ -8,6 +8,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.errors import CacheError
 from image_cache.web.access import Role, declare_access
+from image_cache.web.actions import log_action
 from image_cache.web.context import may_operate, services
 from image_cache.web.files.view_models import file_row, group_row
 from image_cache.web.rate_limits import limiter
@@ -31,6 +32,7 @@ def add() -> AnyResponse:
         registry = services().files.groups.registries.add(typed["name"], typed["lines"].encode(), base_url=typed["base_url"])
     except CacheError as error:
         return _page(400, **typed, error=str(error))
+    log_action("limits", "added a registry of files", registry.name)
     return redirect(f"/files/registries/{registry.name}", 303)
 
 
@@ -53,6 +55,7 @@ def act(name: str, action: str) -> AnyResponse:
     groups = services().files.groups
     if action == "remove":
         groups.registries.remove(name)
+        log_action("deletions", "removed a registry of files", name)
         return redirect("/files/registries", 303)
     if action == "fetch":
         groups.fetch(name)

@@ -14,7 +14,7 @@ from image_cache.files.bandwidth import speed_words
 from image_cache.files.paths import DIGEST
 from image_cache.imaging.volume import Preview
 from image_cache.web.access import Role, declare_access
-from image_cache.web.actions import log_action, log_limits
+from image_cache.web.actions import log_action, log_limits, log_speed
 from image_cache.web.context import may_operate, services
 from image_cache.web.files.view_models import GroupRow, attempt_rows, fetch_figures, file_row, file_stats, open_groups
 from image_cache.web.rate_limits import limiter
@@ -81,6 +81,7 @@ def change_speed() -> AnyResponse:
     given = {name: request.form.get(name, "").strip() for name in ("speed_mb_s", "full_hours")}
     try:
         services().files.change_speed(float(given["speed_mb_s"]) if given["speed_mb_s"] else None, given["full_hours"])
+        log_speed(given["speed_mb_s"], given["full_hours"])
     except ValueError:
         return _page(400, **given, speed_error="Enter a number, for example 4.")
     except ConfigError as error:
@@ -146,6 +147,7 @@ def act(digest: str, action: str) -> AnyResponse:
         files.cancel(digest)
     elif action == "remove":
         files.remove(digest)
+        log_action("deletions", "removed 1 file")
     elif action in ("pin", "unpin"):
         files.pin(digest, is_pinned=action == "pin")
         return redirect(f"/files/{digest}", 303)

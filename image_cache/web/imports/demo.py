@@ -3,6 +3,7 @@
 from flask import Response, redirect, render_template, session
 from werkzeug.wrappers import Response as AnyResponse
 
+from image_cache.web.actions import log_action
 from image_cache.web.context import may_operate, services
 from image_cache.web.imports import tasks
 from image_cache.web.imports.methods import available_methods
@@ -29,6 +30,7 @@ def page() -> AnyResponse:
 def start() -> AnyResponse:
     """Add the demo collection."""
     tasks.wait(services().demo.start())
+    log_action("records", "added the demo collection")
     return redirect(PATH, 303)
 
 
@@ -42,6 +44,7 @@ def remove() -> AnyResponse:
     """Remove everything made up. Where its operator was the only one, the next page makes the vault one's own."""
     demo_vault = services().demo_vault
     had_account = demo_vault.remove().has_account
+    log_action("records", "removed the demo")
     if had_account and (code := demo_vault.claim_code()):
         session.clear()
         return redirect(f"/claim?code={code}", 303)

@@ -10,6 +10,8 @@ from werkzeug.wrappers import Response as AnyResponse
 from image_cache.errors import StorageError, UploadTooLarge
 from image_cache.importers.plays.service import IMPORT, PREVIEW
 from image_cache.tables.csv import guarded
+from image_cache.units import counted
+from image_cache.web.actions import log_action
 from image_cache.web.context import account, may_operate, services
 from image_cache.web.imports import tasks
 from image_cache.web.imports.methods import available_methods
@@ -79,6 +81,7 @@ def act(task_id: int, action: str) -> AnyResponse:
         started = services().plays_import.start_import(task_id)
         if started is None:
             return page(409, BUSY)
+        log_action("records", "imported old plays")
         tasks.wait(started)
     else:
         raise NotFound
@@ -91,6 +94,7 @@ def undo(number: int) -> AnyResponse:
     removed = services().plays_import.undo(number)
     if removed is None:
         raise NotFound
+    log_action("records", f"removed {counted(removed, 'imported play')}")
     return redirect(f"{PATH}?undone={removed}", 303)
 
 

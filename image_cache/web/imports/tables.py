@@ -17,11 +17,12 @@ from image_cache.web.context import may_operate, services
 from image_cache.web.imports import tasks
 from image_cache.web.imports.methods import available_methods
 from image_cache.web.rate_limits import limiter
-from image_cache.web.request_body import BodyLimits, UploadBuffer, larger_body
+from image_cache.web.request_body import FORM_OVERHEAD_BYTES, BodyLimits, UploadBuffer, larger_body
 
 PATH = "/import/table"
 TYPES = {"csv": "text/csv", "json": "application/json"}
 MAX_NAME_CHARS = 80
+LARGER = "For larger files, use the command line or the imports folder."
 SPINES = 120  # that stand for the rows of a table
 _HEIGHTS = (0, 2, 0, 5, 1, 0, 3, 0, 1, 7, 0)  # where the spines of a shelf begin
 PARTS = ("new", "changed", "same", "rejected_count")
@@ -57,7 +58,7 @@ def page(status: int = 200, error: str = "") -> AnyResponse:
 def table_body_limits() -> BodyLimits | None:
     """Return the limits of an uploaded table; None if this request may not send one."""
     max_bytes = services().settings.max_import_bytes
-    return BodyLimits(max_bytes, 2 * max_bytes) if may_operate() else None
+    return BodyLimits(max_bytes, max_bytes + FORM_OVERHEAD_BYTES, advice=LARGER) if may_operate() else None
 
 
 @larger_body(table_body_limits)
@@ -71,7 +72,7 @@ def upload() -> AnyResponse:
     if isinstance(buffer, UploadBuffer):
         if buffer.is_too_large:
             refused = UploadTooLarge(services().settings.max_import_bytes, buffer.size_bytes)
-            return page(413, f"{refused} For larger files, use the command line or the imports folder.")
+            return page(413, f"{refused} {LARGER}")
         if buffer.has_failed:
             raise StorageError("upload", "not enough disk space on the server for this file")
     name = "".join(char for char in file.filename.replace("\\", "/").rpartition("/")[2] if char.isprintable())[:MAX_NAME_CHARS]

@@ -25,7 +25,7 @@ UNREADABLE = (
 
 def photo_body_limits() -> BodyLimits | None:
     """Return the limits of a photograph; None if this request may not send one."""
-    return BodyLimits(PHOTO_BYTES, 2 * PHOTO_BYTES + FORM_OVERHEAD_BYTES) if may_change() else None
+    return BodyLimits(PHOTO_BYTES, PHOTO_BYTES + FORM_OVERHEAD_BYTES) if may_change() else None
 
 
 @adding.get("/add")

@@ -26,7 +26,7 @@ having = declare_access(read=Role.VISITOR, change=Role.MEMBER, login=PATH)(Bluep
 
 def photo_body_limits() -> BodyLimits | None:
     """Return the limits of a photograph; None if this request may not send one."""
-    return BodyLimits(PHOTO_BYTES, 2 * PHOTO_BYTES + FORM_OVERHEAD_BYTES) if is_member() else None
+    return BodyLimits(PHOTO_BYTES, PHOTO_BYTES + FORM_OVERHEAD_BYTES) if is_member() else None
 
 
 @having.get(PATH)

@@ -8,6 +8,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from image_cache.models import Album, AlbumQuery
 from image_cache.units import counted, whole_number
 from image_cache.web.access import Role, declare_access
+from image_cache.web.actions import log_action
 from image_cache.web.context import account, services
 from image_cache.web.rate_limits import limiter
 from image_cache.web.records.album import record_page
@@ -44,6 +45,7 @@ def merge(album_id: int) -> AnyResponse:
         answer = _compare_page(get_record_or_404(album_id), get_record_or_404(other.id), is_late=True)
         answer.status_code = 409
         return answer
+    log_action("records", "merged 2 records")
     return redirect(url_for("undoing.batch_page", batch_id=batch.id), 303)
 
 

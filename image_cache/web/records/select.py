@@ -12,8 +12,9 @@ from image_cache.records.batches.selection_table import Selection
 from image_cache.records.columns import from_column
 from image_cache.records.editing.own_values import FIELDS, LISTS, text_of_value
 from image_cache.tables.write import table_text
-from image_cache.units import whole_number
+from image_cache.units import counted, whole_number
 from image_cache.web.access import Role, declare_access
+from image_cache.web.actions import log_action
 from image_cache.web.context import account, services
 from image_cache.web.rate_limits import limiter
 from image_cache.web.records.select_page import MAX_ID, known_selection
@@ -65,6 +66,7 @@ def edit(selection_id: int) -> AnyResponse:
         answer = _edit_form(chosen, wrong={problem.field: problem.reason})
         answer.status_code = 400
         return answer
+    log_action("records", f"edited {counted(len(chosen.ids), 'record')}")
     return _done(batch_id)
 
 
@@ -98,7 +100,9 @@ def remove(selection_id: int) -> AnyResponse:
     chosen, library = services().selections.known(selection_id), services().library
     if request.form.get("hide") == "1":
         library.hidden.hide(chosen.ids, services().covers.clock())
-    return _done(services().batch_tasks.remove(chosen, _who()))
+    batch_id = services().batch_tasks.remove(chosen, _who())
+    log_action("records", f"removed {counted(len(chosen.ids), 'record')}")
+    return _done(batch_id)
 
 
 def _selected() -> tuple[int, ...]:

@@ -6,6 +6,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.records.batches.table import RecordBatch
 from image_cache.web.access import MESSAGES, Role, declare_access
+from image_cache.web.actions import log_action
 from image_cache.web.context import account, may_operate, services
 from image_cache.web.rate_limits import limiter
 from image_cache.web.responses import page_response
@@ -14,6 +15,12 @@ undoing = declare_access(read=Role.OWNER, change=Role.OWNER, login="/")(Blueprin
 
 BY_OPERATORS = ("remove", "import")
 SHOWN_HIDDEN = 500
+UNDONE = {  # how the log of actions calls what was undone
+    "edit": "an edit of records",
+    "remove": "a removal of records",
+    "merge": "a merge of records",
+    "import": "an import",
+}
 
 
 @undoing.get("/batches")
@@ -43,6 +50,7 @@ def undo(batch_id: int) -> AnyResponse:
     if batch.kind in BY_OPERATORS and not may_operate():
         raise Forbidden(MESSAGES[Role.OPERATOR])
     services().batch_tasks.undo(batch, own.id if own else None)
+    log_action("records", f"undid {UNDONE[batch.kind]}")
     return redirect(url_for("undoing.batch_page", batch_id=batch_id), 303)
 
 

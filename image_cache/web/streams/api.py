@@ -16,7 +16,7 @@ from image_cache.web.actions import log_action
 from image_cache.web.context import services
 from image_cache.web.rate_limits import limiter
 from image_cache.web.request_body import larger_body, read_body, read_texts
-from image_cache.web.streams import view_models as views
+from image_cache.web.streams.json_views import image_json, stream_json, trashed_json
 from image_cache.web.streams.uploads import store_files, stream_body_limits
 from image_cache.web.streams.viewer import (
     impersonated_viewer,
@@ -42,9 +42,9 @@ def streams() -> Response:
     queries, me = services().stream_queries, viewer()
     text = request.args.get("q", "").strip()
     if text:
-        found = [views.image_json(image, stream, me) for stream, image in queries.search(me, text)]
+        found = [image_json(image, stream, me) for stream, image in queries.search(me, text)]
         return _json(images=found, total=len(found))
-    found = [views.stream_json(card.stream, card.count, me) for card in queries.streams(me)]
+    found = [stream_json(card.stream, card.count, me) for card in queries.streams(me)]
     return _json(streams=found, total=len(found))
 
 
@@ -61,7 +61,7 @@ def create() -> tuple[Response, int]:
         owner=viewer(),
     )
     refresh_viewer()
-    return _json(**views.stream_json(created, 0, viewer())), 201
+    return _json(**stream_json(created, 0, viewer())), 201
 
 
 @stream_api.get("/streams/<slug>")
@@ -69,7 +69,7 @@ def create() -> tuple[Response, int]:
 def stream(slug: str) -> Response:
     stream = _stream(slug)
     count = services().stream_queries.stats(stream, viewer())["total"]
-    return _json(**views.stream_json(stream, count, viewer()))
+    return _json(**stream_json(stream, count, viewer()))
 
 
 @stream_api.patch("/streams/<slug>")
@@ -78,7 +78,7 @@ def change(slug: str) -> Response:
     stream = _stream(slug)
     require_editor(stream)
     changed = services().streams.update_stream(stream, read_body({"title", "description", "visibility"}))
-    return _json(**views.stream_json(changed, services().stream_queries.stats(stream)["total"], viewer()))
+    return _json(**stream_json(changed, services().stream_queries.stats(stream)["total"], viewer()))
 
 
 @stream_api.delete("/streams/<slug>")
@@ -101,7 +101,7 @@ def images(slug: str) -> Response:
     stream = _stream(slug)
     as_viewer, _ = impersonated_viewer(stream)
     found = services().stream_queries.images(as_viewer, stream, request.args.get("q", ""))
-    return _json(images=[views.image_json(image, stream, as_viewer) for image in found], total=len(found))
+    return _json(images=[image_json(image, stream, as_viewer) for image in found], total=len(found))
 
 
 @stream_api.post("/streams/<slug>/images")
@@ -136,7 +136,7 @@ def stats(slug: str) -> Response:
 @limiter.limit(READS)
 def image(image_id: str) -> Response:
     stream, found = services().stream_queries.image(viewer(), image_id)
-    return _json(**views.image_json(found, stream, viewer()))
+    return _json(**image_json(found, stream, viewer()))
 
 
 @stream_api.patch("/images/<image_id>")
@@ -152,7 +152,7 @@ def update(image_id: str) -> Response:
     if "position" in body and body["position"] is None:
         raise BadRequest("position must be a whole number, 1 or higher.")
     changed = services().streams.update_stream_image(stream.slug, found.image_id, **body)
-    return _json(**views.image_json(changed, stream, viewer()))
+    return _json(**image_json(changed, stream, viewer()))
 
 
 @stream_api.delete("/images/<image_id>")
@@ -186,7 +186,7 @@ def trashed_images(slug: str) -> Response:
     stream = _stream(slug)
     require_editor(stream)
     found = services().streams.trash.images(stream)
-    return _json(images=[views.trashed_json(one, stream) for one in found], total=len(found))
+    return _json(images=[trashed_json(one, stream) for one in found], total=len(found))
 
 
 @stream_api.post("/streams/<slug>/trash/restore")
@@ -218,7 +218,7 @@ def restore_stream(slug: str) -> Response:
     if found is None or not may_own(viewer(), found.stream):
         raise NotVisible
     restored = services().streams.trash.restore_stream(found)
-    return _json(**views.stream_json(found.stream, restored, viewer()))
+    return _json(**stream_json(found.stream, restored, viewer()))
 
 
 @stream_api.get("/images/<image_id>/views")

@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import groupby
+from urllib.parse import urlencode
 
 from flask import request, session
 
+from image_cache.models import StreamImage
 from image_cache.text import fold
+from image_cache.units import whole_number
 from image_cache.web.streams.view_models import ImageView, event_words
 
 FIELD = "looks"
@@ -13,6 +16,7 @@ LAYOUTS = ("rows", "squares")
 HAND, TAKEN, ADDED, TITLE = "hand", "taken", "added", "title"
 ORDERS = {HAND: "By hand", TAKEN: "Date taken", ADDED: "Date added", TITLE: "Title"}
 MODES = ("select", "titles", "order")
+A_PAGE, MAX_SHOWN = 200, 10_000  # images of a gallery at first, and with every "More"
 MAX_STREAMS = 12  # a cookie takes 4 KB
 
 
@@ -36,13 +40,29 @@ def look_of(slug: str, orders: Mapping[str, str]) -> tuple[str, str]:
     return asked
 
 
-def in_order(pictures: Sequence[ImageView], order: str) -> list[ImageView]:
-    """Return images in an order: the first taken first, the last added first, or by the title that the viewer sees."""
+def in_order(images: Sequence[StreamImage], order: str, *, may_edit: bool) -> list[StreamImage]:
+    """Return images in an order: by hand, the first taken first, the last added first, or by the title that the viewer sees."""
     if order == TAKEN:
-        return sorted(pictures, key=lambda one: (not one.image.taken_at, one.image.taken_at))
+        return sorted(images, key=lambda one: (not one.taken_at, one.taken_at))
     if order == ADDED:
-        return sorted(pictures, key=lambda one: (one.image.created_at, one.image.number), reverse=True)
-    return sorted(pictures, key=lambda one: fold(one.image.title or (one.image.filename if one.may_edit else "")))
+        return sorted(images, key=lambda one: (one.created_at, one.number), reverse=True)
+    if order == TITLE:
+        return sorted(images, key=lambda one: fold(one.title or (one.filename if may_edit else "")))
+    return list(images)
+
+
+def upto_of_request() -> int:
+    """Return how many images of a gallery to show: what `upto` says, in steps of `A_PAGE`, at least one of them."""
+    wanted = whole_number(request.args.get("upto"), 1, MAX_SHOWN) or A_PAGE
+    return -(-wanted // A_PAGE) * A_PAGE
+
+
+def more_of(found: int, shown: int) -> dict[str, object] | None:
+    """Return how many images "More" adds, how many there are, and where it leads: to the same page with more of them. None at the end."""
+    if shown >= min(found, MAX_SHOWN):
+        return None
+    query = {**request.args, "upto": str(shown + A_PAGE)}
+    return {"count": min(A_PAGE, found - shown), "left": found - shown, "url": f"{request.path}?{urlencode(query)}"}
 
 
 def by_day(pictures: Sequence[ImageView]) -> list[tuple[str, list[ImageView]]]:

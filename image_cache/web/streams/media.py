@@ -3,7 +3,7 @@
 import logging
 import string
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import PurePath
 from urllib.parse import quote
@@ -16,6 +16,7 @@ from image_cache.accounts.tokens import READ
 from image_cache.engine.key import digest_of
 from image_cache.errors import DecoderFailed, NotVisible, QueueFull, StorageError
 from image_cache.models import ImageVisibility, Stream, StreamImage
+from image_cache.server.parts import body_of
 from image_cache.streams import RenderJob
 from image_cache.streams.archive import safe_stem
 from image_cache.streams.render_queue import FAILED_S
@@ -39,6 +40,10 @@ LARGEST = "large"
 COUNTED = ("detail", "large")
 RETRY_AFTER_S = 5
 MEDIA_TYPES = {"jpg": "image/jpeg", "png": "image/png", "gif": "image/gif", "webp": "image/webp", "bmp": "image/bmp"}
+# Browsers play both; none says so of video/quicktime.
+VIDEO_TYPE = "video/mp4"
+ORIGINAL_TYPES = MEDIA_TYPES | {"mp4": VIDEO_TYPE, "mov": "video/quicktime"}
+VIDEO = "video"
 
 Find = Callable[[], tuple[Stream, StreamImage]]
 
@@ -46,9 +51,11 @@ Find = Callable[[], tuple[Stream, StreamImage]]
 @stream_media.get("/streams/<slug>/images/<image_id>/<size>")
 def image(slug: str, image_id: str, size: str) -> Response:
     """Return an image in one size if this viewer may see it; the untouched original for editors of the stream."""
-    if size not in SIZES and size != ORIGINAL:
+    if size not in SIZES and size not in (ORIGINAL, VIDEO):
         raise NotVisible
     find = partial(services().stream_queries.image, viewer(), image_id, slug)
+    if size == VIDEO:
+        return video_response(find)
     return _original(*find()) if size == ORIGINAL else variant_response(find, size)
 
 
@@ -64,12 +71,51 @@ def download(slug: str, image_id: str) -> Response:
 def download_response(find: Find, *, is_shared: bool = False) -> Response:
     """Return the largest variant of an image to keep. Its name is its title: names of files are for those who edit the stream."""
     stream, found = find()
+    if found.is_video:
+        response = video_response(find, is_shared=is_shared)
+        response.headers["Content-Disposition"] = attachment(f"{safe_stem(found.title or stream.title)}.{_suffix_of(found)}")
+        return response
     response = variant_response(find, LARGEST, is_shared=is_shared)
     if response.status_code == 202:  # a placeholder is nothing to keep
         raise ServiceUnavailable("This image is being prepared. Try again in a moment.", retry_after=RETRY_AFTER_S)
     if response.status_code < 400:
         response.headers["Content-Disposition"] = attachment(f"{safe_stem(found.title or stream.title)}.webp")
     return response
+
+
+def video_response(find: Find, *, is_shared: bool = False) -> Response:
+    """Return a video as its viewers get it: its frames and its sound. `find` and `is_shared` are as for `variant_response`."""
+    stream, found = find()
+    if not found.is_video:
+        raise NotVisible
+    response = _pieces_response(found, VIDEO, services().stream_images.shown_pieces)
+    is_public = found.visibility is ImageVisibility.PUBLIC and not is_shared
+    response.headers["Cache-Control"] = "public, no-cache" if is_public else "private, no-cache"
+    if not is_public:
+        response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
+    starts = request.range is None or request.range.ranges[0][0] == 0  # what a player asks for while it plays is no further view
+    if starts and request.method == "GET" and response.status_code in (200, 206) and not may_edit(viewer(), stream):
+        services().streams.record_view(found.image_id, viewer_key())
+    return response
+
+
+def _pieces_response(found: StreamImage, size: str, pieces: Callable[[StreamImage, int, int], Iterator[bytes]]) -> Response:
+    """Return a video, or the range that the request names, piece by piece. Raises `RequestedRangeNotSatisfiable`."""
+    response: Response = ImageResponse(mimetype=VIDEO_TYPE if size == VIDEO else ORIGINAL_TYPES[_suffix_of(found)])
+    _tag(response, found, size, found.size_bytes)
+    response.make_conditional(request.environ, accept_ranges=True, complete_length=found.size_bytes)
+    start, stop = 0, found.size_bytes
+    if response.status_code == 206 and response.content_range.start is not None:
+        start, stop = response.content_range.start, response.content_range.stop or stop
+    if response.status_code in (200, 206):
+        response.response = body_of(pieces(found, start, stop), request.environ, has_length=True)
+        response.headers["Content-Length"] = str(stop - start)
+        response.headers["Accept-Ranges"] = "bytes"
+    return response
+
+
+def _suffix_of(found: StreamImage) -> str:
+    return found.file_path.rpartition(".")[2]
 
 
 def variant_response(find: Find, size: str, *, is_shared: bool = False) -> Response:
@@ -109,12 +155,14 @@ def variant_response(find: Find, size: str, *, is_shared: bool = False) -> Respo
 def _original(stream: Stream, found: StreamImage) -> Response:
     if not may_edit(viewer(), stream):
         raise NotVisible
-    suffix = found.file_path.rpartition(".")[2]
-    response: Response = ImageResponse(mimetype=MEDIA_TYPES[suffix])
+    suffix = _suffix_of(found)
+    response: Response = ImageResponse(mimetype=ORIGINAL_TYPES[suffix])
     _tag(response, found, ORIGINAL, found.size_bytes)
     images = services().stream_images
     # Do not read 20 MB that nginx sends.
-    if images.is_remote or not x_accel_response(response, "originals", found.file_path):
+    if found.is_video and (images.is_remote or not x_accel_response(response, "originals", found.file_path)):
+        response = _pieces_response(found, ORIGINAL, images.original_pieces)
+    elif images.is_remote or not x_accel_response(response, "originals", found.file_path):
         try:
             body = images.original(found)
         except StorageError as error:

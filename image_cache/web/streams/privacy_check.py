@@ -15,7 +15,7 @@ from image_cache.models import ANONYMOUS, Stream, StreamImage, Viewer
 from image_cache.services import Services
 from image_cache.visibility import may_edit, may_see
 from image_cache.web.context import EXTENSION
-from image_cache.web.streams.media import ORIGINAL
+from image_cache.web.streams.media import ORIGINAL, VIDEO
 from image_cache.web.streams.view_models import SIZES, address
 from image_cache.web.streams.viewer import IMPERSONATED, viewer_of_kind
 
@@ -140,6 +140,8 @@ class _Checker:
         yield address(image), is_seen
         for size in SIZES:
             yield address(image, size), is_seen
+        if image.is_video:
+            yield address(image, VIDEO), is_seen
         yield address(image, ORIGINAL), is_edited
         yield address(image, "download"), is_seen
         yield f"/api/images/{image.image_id}", is_seen

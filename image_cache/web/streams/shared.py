@@ -14,11 +14,15 @@ from image_cache.errors import LoginFailed, NotVisible
 from image_cache.models import Stream, StreamImage
 from image_cache.streams import OpenShare
 from image_cache.web.access import Role, declare_access
-from image_cache.web.context import services
+from image_cache.web.context import public_origin, services
+from image_cache.web.forwarded import url_prefix
+from image_cache.web.qr import qr_code
 from image_cache.web.rate_limits import limiter
 from image_cache.web.streams import view_models as views
 from image_cache.web.streams.downloads import archive_response, chosen_images
-from image_cache.web.streams.media import download_response, variant_response, viewer_key
+from image_cache.web.streams.looks import more_of, upto_of_request
+from image_cache.web.streams.media import VIDEO, download_response, variant_response, video_response, viewer_key
+from image_cache.web.streams.slideshow import slide
 
 shared_pages = declare_access(read=Role.VISITOR, change=Role.VISITOR)(Blueprint("shared_pages", __name__))
 
@@ -36,8 +40,9 @@ def gallery(code: str) -> AnyResponse:
         return visitor_page("streams/shared_password.html")
     services().streams.shares.record_open(opened.share, viewer_key())
     images = services().streams.shares.images(opened)
-    shown = [_shown(view, code) for view in views.image_views(images, opened.stream, opened.viewer)]
-    return visitor_page("streams/shared.html", **facts_of(opened, code), pictures=shown)
+    shown = [_shown(view, code) for view in views.image_views(images[: upto_of_request()], opened.stream, opened.viewer)]
+    more = more_of(len(images), len(shown))
+    return visitor_page("streams/shared.html", **facts_of(opened, code), pictures=shown, found=len(images), more=more)
 
 
 @shared_pages.post("/s/<code>")
@@ -86,6 +91,8 @@ def image(code: str, image_id: str) -> AnyResponse:
 @shared_pages.get("/s/<code>/images/<image_id>/<size>")
 def image_bytes(code: str, image_id: str, size: str) -> Response:
     """Return an image in one size. The link is looked up before validators and ranges."""
+    if size == VIDEO:
+        return video_response(partial(_find, code, image_id), is_shared=True)
     if size not in views.SIZES:
         raise NotVisible
     return variant_response(partial(_find, code, image_id), size, is_shared=True)
@@ -110,6 +117,19 @@ def archive(code: str) -> Response:
     shares = services().streams.shares
     images = chosen_images(shares.images(opened))
     return archive_response(opened.stream, images, lambda image_id: shares.image(code, image_id)[1], is_original=False)
+
+
+@shared_pages.get("/s/<code>/slideshow")
+@limiter.limit(READS)
+def slideshow(code: str) -> AnyResponse:
+    """Show the images of a link one at a time; with a code to scan, if it takes images of visitors."""
+    opened = open_share(code)
+    values = slide(services().streams.shares.images(opened), opened.stream, opened.viewer)
+    if values["picture"] is not None:
+        values["picture"] = _shown(values["picture"], code)
+    add = f"{public_origin()}{url_prefix()}/s/{code}/add"
+    drawn = qr_code(add, "QR code of the page to add images") if opened.share.may_upload else ""
+    return visitor_page("streams/slideshow.html", **values | {"back": f"/s/{code}"}, address=f"/s/{code}/slideshow", code=drawn)
 
 
 def gone(_: NotVisible) -> AnyResponse:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from flask import request
@@ -16,10 +17,13 @@ from image_cache.errors import (
     FieldRejected,
     ImageRejected,
     NotVisible,
+    ProgramMissing,
     QueueFull,
     QuotaExceeded,
+    SpaceExceeded,
     StorageError,
     UploadTooLarge,
+    VideoRejected,
 )
 from image_cache.models import ImageVisibility, Stream
 from image_cache.streams import Upload
@@ -28,7 +32,7 @@ from image_cache.visibility import may_edit
 from image_cache.web.actions import log_action
 from image_cache.web.context import services
 from image_cache.web.errors import sentence_of, status_of
-from image_cache.web.request_body import BodyLimits, UploadBuffer
+from image_cache.web.request_body import FORM_OVERHEAD_BYTES, BodyLimits, UploadBuffer
 from image_cache.web.streams.view_models import address
 from image_cache.web.streams.viewer import viewer
 
@@ -41,9 +45,12 @@ OTHER_FIELDS = 20  # of the form, besides its files
 KINDS: tuple[tuple[type[Exception], str], ...] = (
     (UploadTooLarge, "too-large"),
     (QuotaExceeded, "too-many"),
+    (SpaceExceeded, "no-space"),
     (DuplicateImage, "duplicate"),
     (FieldRejected, "text"),
     (ImageRejected, "not-an-image"),
+    (VideoRejected, "not-a-video"),
+    (ProgramMissing, "not-a-video"),
     (DecoderFailed, "not-an-image"),
     (QueueFull, "busy"),
     (DecoderBusy, "busy"),
@@ -59,8 +66,30 @@ def stream_body_limits() -> BodyLimits | None:
         return None
     if not may_edit(viewer(), stream):
         return None
-    settings, limits = services().settings, services().streams.limits
-    return BodyLimits(limits.max_bytes, settings.max_upload_request_bytes, limits.max_images + OTHER_FIELDS)
+    return body_limits_of(stream, services().streams.limits.max_images)
+
+
+def body_limits_of(stream: Stream, max_files: int) -> BodyLimits:
+    """Return the limits of a form with files for a stream. One that its owner has no space for is refused before it is received."""
+    settings, streams = services().settings, services().streams
+    file_bytes = max(streams.limits.max_bytes, streams.limits.max_video_bytes)
+    request_bytes = max(settings.max_upload_request_bytes, file_bytes + FORM_OVERHEAD_BYTES)
+    limits = BodyLimits(file_bytes, request_bytes, max_files + OTHER_FIELDS)
+    left = streams.quotas.left_bytes(stream)
+    # A body of unknown length is received up to the general limit; then each file of it is refused or stored.
+    if left is None or request.content_length is None or left + FORM_OVERHEAD_BYTES >= limits.request_bytes:
+        return limits
+    refusal: Exception | None = None
+    try:
+        streams.quotas.check(stream, max(left + 1, (request.content_length or 0) - FORM_OVERHEAD_BYTES))
+    except SpaceExceeded as error:
+        refusal = error if _may_know_space(stream) else FieldRejected(FIELD, error.others_message)
+    return replace(limits, request_bytes=left + FORM_OVERHEAD_BYTES, refusal=refusal)
+
+
+def _may_know_space(stream: Stream) -> bool:
+    """Return True if this viewer may know how much the owner of a stream has stored: also in streams that others do not see."""
+    return stream.owner_id is not None and viewer().account_id == stream.owner_id
 
 
 def store_files(stream: Stream) -> list[dict[str, Any]]:
@@ -101,7 +130,7 @@ def store_file(stream: Stream, file: FileStorage, upload_of: Callable[[], Upload
             kind = "busy"
         if isinstance(error, DatabaseError) and why_unwritable(error):
             kind = "storage"
-        row |= {"kind": kind, "reason": _reason(error), "status": status_of(error)}
+        row |= {"kind": kind, "reason": _reason(error, stream), "status": status_of(error)}
         if isinstance(error, DuplicateImage):
             row["image_id"] = error.image_id
         if kind in ("storage", "failed"):
@@ -123,7 +152,7 @@ def _check_buffer(file: FileStorage) -> None:
     buffer = file.stream
     if isinstance(buffer, UploadBuffer):
         if buffer.is_too_large:
-            raise UploadTooLarge(services().streams.limits.max_bytes, buffer.size_bytes)
+            raise UploadTooLarge(buffer.limit_bytes, buffer.size_bytes)
         if buffer.has_failed:
             raise StorageError("upload", "not enough disk space on the server")
 
@@ -139,7 +168,9 @@ def _visibility(word: str) -> ImageVisibility | None:
         raise FieldRejected("visibility", "visibility must be public, subscribers or private.") from None
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, stream: Stream) -> str:
+    if isinstance(error, SpaceExceeded) and not _may_know_space(stream):
+        return error.others_message
     if isinstance(error, StorageError):
         return f"Upload failed: {error.reason}."
     if isinstance(error, DatabaseError):

@@ -1,7 +1,8 @@
 """View models of streams for templates and API: plain values and URLs of exactly what the viewer may see."""
 
 import datetime
-from collections.abc import Sequence
+import shutil
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from flask import Flask
@@ -10,9 +11,10 @@ from image_cache.config import ALLOWED_IMAGE_EXTENSIONS
 from image_cache.errors import FieldRejected, NotVisible
 from image_cache.frozen import frozen
 from image_cache.imaging.variants import fit
-from image_cache.models import ANONYMOUS, ImageVisibility, Stream, StreamImage, Viewer, iso_utc
+from image_cache.models import ANONYMOUS, ImageVisibility, Stream, StreamImage, Viewer
 from image_cache.streams import EXTENSIONS, StreamCard, TrashedImage, without_edit_rights
 from image_cache.streams.build import get_cached_image_display as display
+from image_cache.streams.quotas import OwnerSpace
 from image_cache.visibility import is_member, may_edit, may_own
 from image_cache.web.context import OWNER_ROLES, services
 from image_cache.web.streams.shapes import row_sizes, shape_of, square_sizes
@@ -27,7 +29,10 @@ SIZES = {
     # In a gallery: the same bytes at their own URL, because an image in a list is not a view.
     "tile": "stream_detail",
     "tile-blurred": "stream_detail_blurred",
+    # In a slideshow, which no one may be looking at.
+    "screen": "stream_large",
 }
+VIDEO_ACCEPT = ("video/mp4", "video/quicktime", ".mp4", ".mov")
 AUDIENCES = tuple(kind.value for kind in ImageVisibility)
 EDGES = {"thumb": 200, "detail": 600, "large": 1200}
 SMALL_PX = 240  # of the longer edge: such an image is not enlarged
@@ -41,6 +46,7 @@ class ImageView:
     `shape` is the class of its aspect ratio; `is_small`: under 240 px, and shown at its size. `is_exception`: an editor sees that its
     visibility is not the default of the stream. `row_sizes` and `square_sizes` say how wide a browser shows it in a gallery.
     `is_away`: not cached, and the storage of its original does not answer. `views` is None for viewers who do not edit the stream.
+    `video` is the URL of a video, `length` what it lasts (0:42); both are empty for an image.
     """
 
     image: StreamImage
@@ -67,6 +73,13 @@ class ImageView:
     square_sizes: str
     is_away: bool = False
     views: int | None = None
+    screen: str = ""
+    video: str = ""
+    length: str = ""
+
+    @property
+    def kind(self) -> str:
+        return "video" if self.video else "image"
 
 
 @frozen
@@ -106,7 +119,7 @@ def image_view(image: StreamImage, stream: Stream, viewer: Viewer, *, is_away: b
         thumb_size=fit(image.dimensions, EDGES["thumb"]),
         detail_size=fit(image.dimensions, EDGES["detail"]),
         large_size=fit(image.dimensions, EDGES["large"]),
-        alt=image.title or f"Untitled image from {stream.title}",
+        alt=image.title or f"Untitled {'video' if image.is_video else 'image'} from {stream.title}",
         visibility=image.visibility.value,
         may_edit=may,
         shape=shape,
@@ -117,7 +130,18 @@ def image_view(image: StreamImage, stream: Stream, viewer: Viewer, *, is_away: b
         square_sizes=square_sizes(ratio),
         is_away=is_away,
         views=services().streams.view_count(image) if may else None,
+        screen=address(image, "screen"),
+        video=address(image, "video") if image.is_video else "",
+        length=length_words(image.duration_s),
     )
+
+
+def length_words(duration_s: float | None) -> str:
+    """Return how long a video lasts: 0:42, 12:05; empty for an image."""
+    if duration_s is None:
+        return ""
+    minutes, seconds = divmod(max(1, round(duration_s)), 60)
+    return f"{minutes}:{seconds:02}"
 
 
 def trashed_view(trashed: TrashedImage, stream: Stream) -> TrashedView:
@@ -139,17 +163,28 @@ def image_views(images: Sequence[StreamImage], stream: Stream, viewer: Viewer) -
     return [image_view(image, stream, viewer, is_away=image.image_id in unavailable) for image in images]
 
 
-def gallery(stream: Stream, viewer: Viewer, text: str = "") -> dict[str, Any]:
-    """Return the values of a gallery: the images that the viewer may see, with figures of exactly those."""
+def gallery(
+    stream: Stream,
+    viewer: Viewer,
+    text: str = "",
+    *,
+    arrange: Callable[[Sequence[StreamImage]], Sequence[StreamImage]] = lambda images: images,
+    upto: int | None = None,
+) -> dict[str, Any]:
+    """Return the values of a gallery: the images that the viewer may see, with figures of exactly those.
+
+    `arrange` puts them in order; `pictures` are the first `upto` of them, and `found` is how many there are.
+    """
     queries = services().stream_queries
-    images = queries.images(viewer, stream, text)
+    images = arrange(queries.images(viewer, stream, text))
     may = may_edit(viewer, stream)
     stats = queries.stats(stream, viewer)
     if not may:
         stats.pop("most_viewed")
     return {
         "stream": stream,
-        "pictures": image_views(images, stream, viewer),
+        "pictures": image_views(images[:upto], stream, viewer),
+        "found": len(images),
         "stats": stats,
         "query": text,
         "may_edit": may,
@@ -191,78 +226,36 @@ def upload_limits(stream: Stream) -> dict[str, Any]:
     used = services().stream_queries.stats(stream)["total"] + services().streams.trash.totals(stream)[0]
     return {
         "max_mb": limits.max_bytes / 1e6,
+        "space": owner_space(stream),
         "max_bytes": limits.max_bytes,
         "max_images": limits.max_images,
         "used": used,
         "left": max(0, limits.max_images - used),
         "formats": list(EXTENSIONS),
+        "max_video_bytes": max_video_bytes(),
+        "max_video_mb": max_video_bytes() / 1e6,
         # The MIME types make a phone offer its camera, and convert images of its own format to one of these.
-        "accept": ",".join([*(f"image/{name.lower()}" for name in EXTENSIONS), *sorted(ALLOWED_IMAGE_EXTENSIONS)]),
+        "accept": ",".join(
+            [
+                *(f"image/{name.lower()}" for name in EXTENSIONS),
+                *sorted(ALLOWED_IMAGE_EXTENSIONS),
+                *(VIDEO_ACCEPT if max_video_bytes() else ()),
+            ]
+        ),
     }
 
 
-def image_json(image: StreamImage, stream: Stream, viewer: Viewer) -> dict[str, Any]:
-    """Return an image for the API. Facts for its editors are left out for others."""
-    shown = image_view(image, stream, viewer)
-    facts: dict[str, Any] = {
-        "image_id": image.image_id,
-        "stream_id": image.stream_id,
-        "title": image.title,
-        "description": image.description,
-        "visibility": image.visibility.value,
-        "sensitive": image.is_sensitive,
-        "dimensions": list(image.dimensions),
-        "created_at": image.created_at,
-        "page_url": shown.page,
-        "thumb_url": shown.thumb,
-        "detail_url": shown.detail,
-        "large_url": shown.large,
-    }
-    if shown.may_edit:
-        facts |= {
-            "position": image.position,  # gaps in it would reveal hidden images
-            "filename": image.filename,
-            "format": image.format,
-            "size_bytes": image.size_bytes,
-            "view_count": shown.views,
-            "taken_at": image.taken_at or None,
-            "last_accessed": image.last_accessed,
-            "original_url": address(image, "original"),
-        }
-    return facts
+def max_video_bytes() -> int:
+    """Return how large an uploaded video may be; 0 if this server cannot store videos."""
+    return services().streams.limits.max_video_bytes if shutil.which("ffmpeg") else 0
 
 
-def trashed_json(trashed: TrashedImage, stream: Stream) -> dict[str, Any]:
-    """Return an image of the trash for the API: for editors of its stream."""
-    image = trashed.image
-    return {
-        "image_id": image.image_id,
-        "stream_id": image.stream_id,
-        "title": image.title,
-        "description": image.description,
-        "visibility": image.visibility.value,
-        "filename": image.filename,
-        "size_bytes": image.size_bytes,
-        "thumb_url": f"/streams/{stream.slug}/trash/{image.image_id}",
-        "trashed_at": iso_utc(trashed.trashed_at),
-        "days_left": services().streams.trash.days_left(trashed.trashed_at),
-    }
-
-
-def stream_json(stream: Stream, count: int, viewer: Viewer) -> dict[str, Any]:
-    """Return a stream for the API; `count` is how many images this viewer may see."""
-    facts: dict[str, Any] = {
-        "stream_id": stream.slug,
-        "title": stream.title,
-        "description": stream.description,
-        "owner": stream.owner_name,
-        "images": count,
-        "url": f"/streams/{stream.slug}",
-        "may_edit": may_edit(viewer, stream),
-    }
-    if facts["may_edit"]:
-        facts["visibility"] = stream.visibility.value
-    return facts
+def owner_space(stream: Stream) -> OwnerSpace | None:
+    """Return the space of the owner of a stream, if the viewer of this session is that owner and has a limit; else None."""
+    if stream.owner_id is None or viewer().account_id != stream.owner_id:
+        return None
+    space = services().streams.quotas.space(stream.owner_id)
+    return None if space.limit_bytes is None else space
 
 
 def register_stream_helpers(app: Flask) -> None:

@@ -1,5 +1,6 @@
 """Pages of streams: the list, a gallery, one image, and the forms of its owners. Complete without scripts."""
 
+from functools import partial
 from typing import Any
 
 from flask import Blueprint, Response, current_app, make_response, redirect, render_template, request
@@ -19,7 +20,17 @@ from image_cache.web.rate_limits import limiter
 from image_cache.web.request_body import larger_body
 from image_cache.web.streams import view_models as views
 from image_cache.web.streams.bands import undo_band
-from image_cache.web.streams.looks import HAND, TAKEN, by_day, in_order, look_of, mode_of_request, orders_of
+from image_cache.web.streams.looks import (
+    HAND,
+    TAKEN,
+    by_day,
+    in_order,
+    look_of,
+    mode_of_request,
+    more_of,
+    orders_of,
+    upto_of_request,
+)
 from image_cache.web.streams.uploads import store_files, stream_body_limits
 from image_cache.web.streams.view_chart import chart
 from image_cache.web.streams.viewer import impersonated_viewer, require_editor, require_owner, viewer
@@ -83,14 +94,15 @@ def stream(slug: str) -> AnyResponse:
         response = _page("streams/hidden.html", stream=stream, seen_as=kind)
         response.status_code = 404
         return response
-    values = views.gallery(stream, as_viewer, request.args.get("q", "").strip()[:200])
+    may, query = may_edit(as_viewer, stream), request.args.get("q", "").strip()[:200]
+    orders = orders_of(may_see_taken=may or stream.shows_taken)
+    layout, order = look_of(slug, orders)
+    arranged = partial(in_order, order=HAND if query else order, may_edit=may)  # what was found comes best first
+    values = views.gallery(stream, as_viewer, query, arrange=arranged, upto=upto_of_request())
     if kind:
         values |= {"seen_as": kind, "all_count": services().stream_queries.stats(stream)["total"]}
-    orders = orders_of(may_see_taken=values["may_see_taken"])
-    layout, order = look_of(slug, orders)
-    if order != HAND and not values["query"]:
-        values["pictures"] = in_order(values["pictures"], order)
-        values["days"] = by_day(values["pictures"]) if order == TAKEN else ()
+    if order == TAKEN and not query:
+        values["days"] = by_day(values["pictures"])
     if values["may_edit"]:
         values |= {"undo": undo_band(stream), "mode": mode_of_request()}
     return _page(
@@ -99,6 +111,7 @@ def stream(slug: str) -> AnyResponse:
         layout=layout,
         order=order,
         orders=orders,
+        more=more_of(values["found"], len(values["pictures"])),
         seen_as_kinds=may_edit(viewer(), stream),
         done=request.args.get("done", ""),
     )

@@ -18,7 +18,8 @@ from image_cache.web.context import services
 from image_cache.web.rate_limits import limiter
 from image_cache.web.request_body import BodyLimits, larger_body
 from image_cache.web.streams.shared import facts_of, open_share, protect, visitor_page
-from image_cache.web.streams.uploads import OTHER_FIELDS, files_of_form, store_file
+from image_cache.web.streams.uploads import body_limits_of, files_of_form, store_file
+from image_cache.web.streams.view_models import max_video_bytes
 
 visitor_uploads = declare_access(read=Role.VISITOR, change=Role.VISITOR)(Blueprint("visitor_uploads", __name__))
 protect(visitor_uploads)
@@ -34,8 +35,7 @@ def visitor_body_limits() -> BodyLimits | None:
         left = services().streams.shares.left_today(opened.share)
     except (NotVisible, DatabaseError):
         return None
-    settings, limits = services().settings, services().streams.limits
-    return BodyLimits(limits.max_bytes, settings.max_upload_request_bytes, MAX_SENT_PER_DAY + OTHER_FIELDS) if left else None
+    return body_limits_of(opened.stream, MAX_SENT_PER_DAY) if left else None
 
 
 @visitor_uploads.get("/s/<code>/add")
@@ -84,10 +84,10 @@ def _sent(opened: OpenShare, file: FileStorage, sender: str) -> dict[str, Any]:
         shares.note_sent(opened.share, row["image_id"], sender)
     elif row["kind"] == "duplicate":  # that it is there already is for those who see it
         row["ok"] = True
-    elif row["kind"] == "too-many":
+    elif row["kind"] in ("too-many", "no-space"):
         row["reason"] = FULL
-    return {name: row[name] for name in ("name", "size_bytes", "ok", "reason") if name in row}
+    return {name: row[name] for name in ("name", "size_bytes", "ok", "reason", "note") if name in row}
 
 
 def _limits() -> dict[str, Any]:
-    return {"max_mb": services().streams.limits.max_bytes / 1e6}
+    return {"max_mb": services().streams.limits.max_bytes / 1e6, "max_video_mb": max_video_bytes() / 1e6}

@@ -3,20 +3,20 @@ import { getPage } from "../shared/api.js";
 import { at } from "../shared/prefix.js";
 
 const ADDRESS = at("/admin/cache");
-const BUSY_MS = 5000; // while a job runs
-const IDLE_MS = 30_000; // figures are stored once a minute
+const POLL_MS = 5000; // rates of the last 10 seconds are known while someone looks
+const RETRY_MS = 30_000;
 
 const parts = () => [...document.querySelectorAll("[data-live]")];
 if (parts().length) poll();
 
 async function poll() {
   for (;;) {
-    await pauseOrReturn(document.querySelector(".jobs .dots") ? BUSY_MS : IDLE_MS);
+    await pauseOrReturn(POLL_MS);
     if (document.hidden) continue;
     try {
       refresh(await getPage(location.pathname === ADDRESS ? location.href : ADDRESS));
     } catch {
-      await pauseOrReturn(IDLE_MS); // the next poll may succeed; the page stays as it is
+      await pauseOrReturn(RETRY_MS); // the next poll may succeed; the page stays as it is
     }
   }
 }

@@ -27,10 +27,11 @@ export async function patchJson(path, body) {
 
 /**
  * Upload files and return the JSON response. A refusal that gives its reason is returned as well.
- * @param {string} path @param {FormData} body @param {(share: number) => void} onProgress @returns {Promise<any>}
+ * @param {string} path @param {FormData} body @param {(share: number) => void} onProgress @param {AbortSignal} [signal]
+ * @returns {Promise<any>}
  */
-export async function sendFile(path, body, onProgress) {
-  const upload = await send(path, body, { Accept: "application/json", "X-CSRFToken": csrfToken() }, "json", onProgress);
+export async function sendFile(path, body, onProgress, signal) {
+  const upload = await send(path, body, { Accept: "application/json", "X-CSRFToken": csrfToken() }, "json", onProgress, signal);
   const { response, status } = upload;
   if (response?.results || (response?.error && status < 429)) return response;
   throw new RequestFailed(status, Number(upload.getResponseHeader("Retry-After")) || 0);
@@ -101,9 +102,9 @@ async function sendJson(method, path, body) {
 /**
  * Post with XMLHttpRequest, because `fetch` does not report how much of a body has been sent.
  * @param {string} path @param {FormData} body @param {Record<string, string>} headers @param {XMLHttpRequestResponseType} type
- * @param {(share: number) => void} onProgress @returns {Promise<XMLHttpRequest>}
+ * @param {(share: number) => void} onProgress @param {AbortSignal} [signal] @returns {Promise<XMLHttpRequest>}
  */
-function send(path, body, headers, type, onProgress) {
+function send(path, body, headers, type, onProgress, signal) {
   return new Promise((resolve, reject) => {
     const upload = new XMLHttpRequest();
     upload.open("POST", path);
@@ -112,6 +113,8 @@ function send(path, body, headers, type, onProgress) {
     upload.upload.addEventListener("progress", ({ loaded, total }) => total && onProgress(loaded / total));
     upload.addEventListener("load", () => resolve(upload));
     upload.addEventListener("error", () => reject(new RequestFailed(0, 0)));
+    upload.addEventListener("abort", () => reject(new DOMException("Aborted", "AbortError")));
+    signal?.addEventListener("abort", () => upload.abort());
     upload.send(body);
   });
 }

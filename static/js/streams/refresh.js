@@ -20,6 +20,23 @@ async function update(parts) {
   }
 }
 
+/** Add the further images of a long gallery that a link leads to. @param {HTMLAnchorElement} link */
+export async function showMore(link) {
+  const page = await getPage(link.href);
+  const [old, fresh] = [document, page].map((root) => root.querySelector('[data-fresh="gallery"]'));
+  const first = [...fresh.querySelectorAll(".shot")].find(({ id }) => !document.getElementById(id));
+  const id = first?.id;
+  if (old.querySelector(".day") || fresh.querySelector(".day")) old.replaceChildren(...document.adoptNode(fresh).childNodes);
+  else {
+    addImages(old, fresh);
+    const more = fresh.querySelector("[data-more-images]");
+    if (more) old.querySelector("[data-more-images]").replaceWith(document.adoptNode(more));
+    else old.querySelector("[data-more-images]").remove();
+  }
+  history.replaceState(history.state, "", link.href); // a reload shows as many
+  document.getElementById(id)?.querySelector("a").focus({ preventScroll: true });
+}
+
 /** Add new images in the order of the server. Those on the page stay, with the focus and whatever is open in them. */
 function addImages(old, fresh) {
   const list = old.querySelector("[data-gallery]");

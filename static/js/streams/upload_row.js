@@ -26,6 +26,14 @@ export function addNote(row, words) {
   return note;
 }
 
+/** Give a row the button that stops its upload. @param {HTMLLIElement} row @param {() => void} cancel */
+export function addCancel(row, cancel) {
+  const button = Object.assign(document.createElement("button"), { type: "button", className: "link", textContent: "Cancel", onclick: cancel });
+  button.dataset.uploadCancel = "";
+  button.setAttribute("aria-label", `Cancel ${row.querySelector(".file").textContent}`);
+  row.append(button);
+}
+
 /** @param {string} name @param {string} text */
 function createSpan(name, text) {
   return Object.assign(document.createElement("span"), { className: name, textContent: text });

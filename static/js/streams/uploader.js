@@ -1,7 +1,7 @@
 /** @file Entry module of the uploader: two uploads at a time, a row for each file, the reason of a refusal. Without scripts the form sends all. */
 import { RequestFailed, sendFile } from "../shared/api.js";
 import { refresh } from "./refresh.js";
-import { addNote, addRow, megabytes, setOutcome } from "./upload_row.js";
+import { addCancel, addNote, addRow, megabytes, setOutcome } from "./upload_row.js";
 
 const MAX_PARALLEL = 2; // as many as the server accepts at a time
 const BUSY = [429, 502, 503, 504];
@@ -11,7 +11,7 @@ const MAX_RETRY_MS = 60_000;
 const AUDIENCES = { public: "New images are public.", private: "New images are private.", subscribers: "New images are for subscribers." };
 const SAVED = { public: "Uploaded, visible to everyone", private: "Uploaded, private", subscribers: "Uploaded, visible to subscribers" };
 
-/** @typedef {{file: File, row: HTMLLIElement, form: HTMLFormElement, state: "waiting"|"working"|"resting"|"stored"|"refused", retries?: number}} Upload */
+/** @typedef {{file: File, row: HTMLLIElement, form: HTMLFormElement, state: "waiting"|"working"|"resting"|"stored"|"refused"|"cancelled", retries?: number, stop?: AbortController}} Upload */
 
 for (const place of document.querySelectorAll("[data-uploader]")) initUploader(place);
 
@@ -22,8 +22,12 @@ function initUploader(place) {
   const form = place.querySelector("form");
   const isBusy = () => uploads.some(({ state }) => state === "waiting" || state === "working" || state === "resting");
   const add = (files) => {
-    for (const file of files) uploads.push({ file, form, row: addRow(place, file), state: "waiting" });
-    for (const upload of uploads) if (upload.state === "waiting") checkSize(upload, Number(place.dataset.maxBytes));
+    for (const file of files) {
+      const upload = { file, form, row: addRow(place, file), state: "waiting" };
+      addCancel(upload.row, () => cancel([upload]));
+      uploads.push(upload);
+    }
+    for (const upload of uploads) if (upload.state === "waiting") checkSize(upload, place.dataset);
     updateSummary(place, uploads);
     startWaiting();
   };
@@ -39,9 +43,26 @@ function initUploader(place) {
     }
   };
   const retry = (upload) => {
+    if (upload.state === "cancelled") return;
     upload.state = "waiting";
     place.querySelector("[data-uploads]").append(upload.row);
     startWaiting();
+  };
+
+  /** @param {Upload[]} chosen those of them that are not over are cancelled */
+  const cancel = (chosen) => {
+    const open = chosen.filter(({ state }) => state === "waiting" || state === "working" || state === "resting");
+    const hasSent = open.some(({ state }) => state === "working");
+    for (const upload of open) {
+      upload.state = "cancelled";
+      upload.stop?.abort();
+      upload.row.querySelector("progress").hidden = true;
+      upload.row.querySelector("[data-upload-cancel]")?.remove();
+      setOutcome(upload.row, "waiting", "Cancelled");
+    }
+    updateSummary(place, uploads);
+    startWaiting();
+    if (!hasSent && !isBusy()) refresh();
   };
 
   for (const input of place.querySelectorAll("input[type=file]")) {
@@ -58,6 +79,7 @@ function initUploader(place) {
     for (const list of place.querySelectorAll("[data-uploads], [data-upload-refusals]")) list.replaceChildren();
     uploads.length = 0;
   });
+  place.querySelector("[data-upload-cancel-all]")?.addEventListener("click", () => cancel(uploads));
   addEventListener("beforeunload", (event) => isBusy() && event.preventDefault());
 }
 
@@ -108,9 +130,14 @@ function acceptPastes(add) {
   });
 }
 
-/** @param {Upload} upload @param {number} maxBytes */
-function checkSize(upload, maxBytes) {
-  if (upload.file.size > maxBytes) refuse(upload, `This file is ${megabytes(upload.file.size)}. The limit is ${maxBytes / 1e6} MB.`);
+/** @param {Upload} upload @param {DOMStringMap} limits `leftBytes` only where the space of the owner has a limit */
+function checkSize(upload, { maxBytes, maxVideoBytes, leftBytes }) {
+  const { size, type } = upload.file;
+  const isVideo = type.startsWith("video/");
+  const most = Number(isVideo ? maxVideoBytes : maxBytes);
+  if (isVideo && !most) refuse(upload, "This server cannot store videos. An operator can install ffmpeg.");
+  else if (size > most) refuse(upload, `This file is ${megabytes(size)}. The limit is ${most / 1e6} MB.`);
+  else if (leftBytes !== undefined && size > Number(leftBytes)) refuse(upload, `This file is ${megabytes(size)}, and you have ${megabytes(Number(leftBytes))} of space left. Delete images for good, or ask an operator for more space.`);
 }
 
 /** @param {Upload} upload @param {string} path @param {(upload: Upload) => void} retry */
@@ -120,6 +147,7 @@ async function send(upload, path, retry) {
   for (const [name, value] of new FormData(form)) if (typeof value === "string" && name !== "csrf_token") body.append(name, value);
   body.append("files", file, file.name);
   upload.state = "working";
+  upload.stop = new AbortController();
   const startedAt = performance.now();
   const dots = row.querySelector("progress");
   row.querySelector(".why")?.remove();
@@ -129,17 +157,19 @@ async function send(upload, path, retry) {
       dots.value = share;
       const leftS = ((performance.now() - startedAt) / 1000) * (1 / share - 1);
       setOutcome(row, "working", share < 1 ? `${Math.floor(share * 100)}%${leftS >= 1.5 ? `, ${Math.round(leftS)} s left` : ""}` : "Processing");
-    });
+    }, upload.stop.signal);
     const [result] = response.results ?? [];
     if (result?.kind === "busy") return retryLater(upload, retry);
     if (!result?.ok) return refuse(upload, result?.reason ?? response.error ?? "The server gave no reason. Check its log.");
     upload.state = "stored";
+    row.querySelector("[data-upload-cancel]")?.remove();
     dots.value = 1;
     row.className = "is-stored";
     setOutcome(row, "well", SAVED[result.visibility]);
     dots.hidden = Boolean(result.note);
     if (result.note) addNote(row, result.note);
   } catch (error) {
+    if (upload.state === "cancelled") return undefined;
     if (error instanceof RequestFailed && BUSY.includes(error.status)) return retryLater(upload, retry, error.retryAfterS);
     const isUnreachable = error instanceof RequestFailed && !error.status;
     refuse(upload, isUnreachable ? "Could not reach VinylVault. Check your network." : "The server is busy.", () => retry(upload));
@@ -165,6 +195,7 @@ function retryLater(upload, retry, afterS = 0) {
 function refuse(upload, reason, retry) {
   const { row } = upload;
   upload.state = "refused";
+  row.querySelector("[data-upload-cancel]")?.remove();
   row.className = "is-refused";
   row.querySelector("progress").hidden = true;
   const text = addNote(row, `${reason} `);
@@ -177,7 +208,7 @@ function refuse(upload, reason, retry) {
 function updateSummary(place, uploads) {
   const count = (name) => uploads.filter(({ state }) => state === name).length;
   const open = count("waiting") + count("working") + count("resting");
-  const refused = count("refused") ? `, ${count("refused")} rejected` : "";
+  const refused = (count("refused") ? `, ${count("refused")} rejected` : "") + (count("cancelled") ? `, ${count("cancelled")} cancelled` : "");
   const words = open ? `Uploading ${uploads.length} ${uploads.length === 1 ? "image" : "images"}` : `${count("stored")} of ${uploads.length} uploaded${refused}`;
   const summary = place.querySelector("[data-uploads-said]");
   if (summary.textContent !== words) summary.textContent = words;
@@ -189,6 +220,7 @@ function updateSummary(place, uploads) {
   dots.hidden = !open;
   dots.value = (uploads.length - open) / uploads.length;
   job.querySelector("[data-upload-close]").hidden = open > 0;
+  job.querySelector("[data-upload-cancel-all]").hidden = !open;
   const parts = [`${count("stored")} stored`, `${count("working")} uploading`, `${count("waiting") + count("resting")} queued`];
   job.querySelector("[data-upload-summary]").textContent = open ? parts.join(", ") : "Show files";
 }

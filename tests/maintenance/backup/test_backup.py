@@ -548,7 +548,7 @@ def test_a_broken_catalogue_is_said_and_leaves_no_archive(tmp_path: Path) -> Non
     settings.catalog_path.write_bytes(b"no database" * 500)
     with pytest.raises(StorageError, match="not a database"):
         back_up(settings, tmp_path / "b.tar")
-    with pytest.raises(StorageError, match="no such folder"):
+    with pytest.raises(StorageError, match="does not exist"):
         back_up(settings, tmp_path / "nowhere" / "b.tar")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["vault"]
 

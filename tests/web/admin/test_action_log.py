@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from image_cache.import_models import ImportRow
 from image_cache.maintenance.actions.log import shortened
 from image_cache.maintenance.actions.table import ActionFilter, LoggedAction
 from tests.support.clock import FakeClock
 from tests.support.inside import LAN, NAME, PASSWORD, Inside, form_token
 from tests.support.origin import jpeg
+from tests.support.vault import Vault
 
 NOW = 1_800_000_000.0
 DAY_S = 86400.0
@@ -57,6 +59,69 @@ def test_who_did_what_is_written_by_the_views(inside: Inside) -> None:
         ("limits", "cleared the cover cache", ""),
     ]
     assert {(one.who, one.address, one.at) for one in found} == {(NAME, LAN, NOW)}
+
+
+def test_changes_to_many_records_are_in_it(inside: Inside) -> None:
+    inside.services.library.import_rows([ImportRow(line, f"Title {line}", "Staithe") for line in range(2, 6)])
+    client = inside.logged_in("operator")
+    token = form_token(client, "/admin/cache")
+
+    def post(path: str, **fields: object) -> str:
+        answer = client.post(path, data={**fields, "csrf_token": token})
+        assert answer.status_code == 303, path
+        return str(answer.location)
+
+    post(post("/selection", ids="1,2,3", deed="edit"), shelf="B2")
+    gone = post(post("/selection", ids="1,2", deed="remove"))
+    post(f"{gone}/undo")
+    post("/import/demo")
+    assert [(one.kind, one.what) for one in reversed(lines(inside))][1:] == [
+        ("records", "edited 3 records"),
+        ("records", "removed 2 records"),
+        ("records", "undid a removal of records"),
+        ("records", "added the demo collection"),
+    ]
+
+
+def test_what_operators_do_with_files_is_written(inside: Inside) -> None:
+    client = inside.logged_in("operator")
+    token = form_token(client, "/admin/cache")
+
+    def post(path: str, **fields: object) -> int:
+        return client.post(path, data={**fields, "csrf_token": token}).status_code
+
+    assert post("/files/speed", speed_mb_s="4", full_hours="18:00-07:00") == 303
+    assert client.post("/api/files/speed", json={"mb_per_s": None}, headers={"X-CSRFToken": token}).status_code == 200
+    assert post("/files/registries", name="set", lines="a https://files.example/a.bin") == 303
+    assert post("/files/registries/set/remove") == 303
+    assert post("/files/logins", origin="files.example", secret="very-secret") == 303
+    assert post("/files/logins/remove", origin="files.example") == 303
+    assert client.post("/api/cache/clear", json={}, headers={"X-CSRFToken": token}).status_code == 200
+    assert post("/accounts/guests", allowed="1") == 200
+    found = lines(inside)[:-1]
+    assert [(one.kind, one.what, one.place) for one in reversed(found)] == [
+        ("limits", "changed the speed of downloads", "4 MB/s, full speed 18:00-07:00"),
+        ("limits", "changed the speed of downloads", "no limit"),
+        ("limits", "added a registry of files", "set"),
+        ("deletions", "removed a registry of files", "set"),
+        ("limits", "saved a login for files", "files.example"),
+        ("deletions", "removed a login for files", "files.example"),
+        ("limits", "cleared the cover cache", ""),
+        ("accounts", "let visitors count plays", ""),
+    ]
+    assert "very-secret" not in str(found)
+
+
+def test_accounts_that_the_command_line_changes_are_written(tmp_path: Path) -> None:
+    with Vault(tmp_path / "vault") as vault:
+        vault.command("users", "add", "Ada", "--role", "owner", stdin=PASSWORD)
+        vault.command("users", "remove", "Ada")
+    with Inside(tmp_path / "vault") as inside:
+        found = [(one.who, one.what, one.place) for one in reversed(lines(inside))]
+    assert found == [
+        ("the command line", "added the account of", "Ada, owner"),
+        ("the command line", "removed the account of", "Ada"),
+    ]
 
 
 def test_no_title_of_an_image_no_link_and_no_password_is_in_it(inside: Inside) -> None:

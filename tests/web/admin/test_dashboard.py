@@ -12,13 +12,17 @@ from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 
 from image_cache.engine.jobs import WARM, LoadRequest
+from image_cache.engine.key import Key
 from image_cache.engine.stats.history import DAY_S, Failure, Sample, samples, sd_wear, store_failure
 from image_cache.engine.stats.miss_ratio import MissRatioCurve
+from image_cache.maintenance.actions.table import ActionFilter
 from image_cache.maintenance.cache_figures import cache_figures
 from image_cache.maintenance.counters_since import counters_since, reset_counters
+from image_cache.maintenance.rates import Rates
 from image_cache.web.admin import charts
 from image_cache.web.admin import history_charts as figures
 from image_cache.web.admin import storage_wear as card_view
+from image_cache.web.admin.one_view import store_rows
 from tests.support.clock import FakeClock
 from tests.support.engine import counted, key, webp
 from tests.support.inside import LAN, PASSWORD, Inside, form_token
@@ -154,6 +158,54 @@ def test_the_page_knows_covers_streams_and_files(inside: Inside, operator: Flask
     assert table_of(text)["Entries"] == ["3 cached images", "2 stream images", "1 file"]
     assert table_of(text)["Size"][2].startswith("3 MB of ")
     assert table_of(text)["Queue"] == ["empty", "empty", "1 waiting"]
+
+
+def test_the_page_shows_what_is_biggest_and_requested_most(inside: Inside, operator: FlaskClient, origin: Origin) -> None:
+    cover = inside.cover(origin)
+    inside.services.streams.upload_stream_image("living-room", jpeg(900, 700), "a.jpg", title="A private title")
+    for _ in range(7):
+        inside.services.covers.cache.get(Key("covers", "detail", cover))
+    page = operator.get(HERE).text
+    big, most = (page.partition(f"<h2>{title}</h2>")[2].partition("</section>")[0] for title in ("Biggest", "Most requested"))
+    assert "covers, detail" in big
+    assert "streams, " in big
+    assert "7 times" in most
+    assert "A private title" not in page, "operators are not the audience of a private image"
+    stats = operator.get("/api/cache/stats").json
+    assert stats["most_requested"]["covers"][0]["requests"] == 7
+    assert stats["biggest"]["covers"][0]["size_bytes"] > 0
+    assert "most_requested" not in inside.stranger().get("/api/cache/stats").json
+
+
+def test_recent_hit_rates_are_shown_once_they_are_known(inside: Inside, operator: FlaskClient, origin: Origin) -> None:
+    cover = Key("covers", "detail", inside.cover(origin))
+    assert table_of(operator.get(HERE).text)["10, 100, 1000 s"] == ["no requests"] * 3
+    caches = cache_figures(inside.services.vault)
+    rates = Rates()
+    rates.add(0.0, {f"{cache.name}.{name}": 0.0 for cache in caches for name in ("hits", "misses")})
+    rates.add(
+        100.0,
+        {
+            **{f"{cache.name}.{name}": 0.0 for cache in caches for name in ("hits", "misses")},
+            "covers.hits": 3.0,
+            "covers.misses": 1.0,
+        },
+    )
+    row = next(row for row in store_rows(caches, rates, growth="", is_paused=False) if row.title == "10, 100, 1000 s")
+    assert [cell.text for cell in row.cells] == ["\N{EN DASH}, 75.0, \N{EN DASH}%", "no requests", "no requests"]
+    assert inside.services.covers.cache.get(cover)
+
+
+def test_stream_images_are_cleared_and_rendered_again(inside: Inside, operator: FlaskClient) -> None:
+    streams = inside.services.streams
+    streams.upload_stream_image("living-room", jpeg(900, 700), "a.jpg")
+    assert "Clear the cache of stream images?" in operator.get(f"{HERE}/clear?cache=streams").text
+    assert operator.get(f"{HERE}/clear?cache=files").status_code == 400
+    assert post(operator, f"{HERE}/clear", cache="streams") == 303
+    assert table_of(operator.get(HERE).text)["Entries"][1] == "0 stream images"
+    assert post(operator, f"{HERE}/preload", cache="streams") == 303
+    wait_until(lambda: table_of(operator.get(HERE).text)["Entries"][1] == "2 stream images")
+    assert next(one.what for one in inside.services.actions.find(ActionFilter(), 10)) == "cleared the cache of stream images"
 
 
 def table_of(text: str) -> dict[str, list[str]]:

@@ -98,3 +98,30 @@ def test_a_registry_that_cannot_be_read_comes_back_with_its_text(operator: Flask
     assert answer.status_code == 400
     assert "&lt;b&gt;no registry</textarea>" in answer.text
     assert "set: no line is" in answer.text
+
+
+def test_the_api_takes_a_name_of_a_registry(inside: Inside, operator: FlaskClient, origin: Origin) -> None:
+    post(operator, "/files/registries", name="set", lines=lines_of(origin, 2))
+    post(operator, "/files/registries", name="other", lines=f"part-0 {'0' * 64} {origin.url('/elsewhere.bin')}")
+    headers = {"X-CSRFToken": form_token(operator, "/files")}
+
+    def ask(**body: object) -> tuple[int, dict[str, object]]:
+        answer = operator.post("/api/files", json=body, headers=headers)
+        return answer.status_code, dict(answer.json)
+
+    names = operator.get("/api/files/names").json["names"]
+    assert [(one["name"], one["registry"], one["state"]) for one in names] == [
+        ("part-0", "other", "absent"),
+        ("part-0", "set", "absent"),
+        ("part-1", "set", "absent"),
+    ]
+    status, found = ask(name="part-1", pin=True)
+    assert (status, found["digest"]) == (202, names[2]["digest"])
+    wait_until(lambda: operator.get("/api/files/names").json["names"][2]["state"] == "done")
+    assert operator.get(f"/api/files/{found['digest']}").json["is_pinned"]
+    assert ask(name="part-0") == (404, {"error": "'part-0' is in other and set. Choose one with --registry.", "status": 404})
+    assert ask(name="part-0", registry="set")[0] == 202
+    assert ask(name="never")[0] == 404
+    status, refused = ask(name="part-1", sha256="0" * 64)
+    assert (status, "send only registry and pin" in str(refused["error"])) == (400, True)
+    assert ask(registry="set")[0] == 400

@@ -27,7 +27,9 @@ def post(client: FlaskClient, path: str, **fields: str) -> TestResponse:
 
 def test_a_crate_is_made_filled_ordered_renamed_and_deleted(inside: Inside) -> None:
     member = inside.logged_in("member")
+    assert "A crate is a list of records" in member.get("/crates").text
     path = post(member, "/crates", name="  Sunday  ").location
+    assert "A crate is a list of records" not in member.get("/crates").text
     assert "Nothing in this crate yet." in member.get(path).text
     for album in ("1", "2", "3", "2"):
         assert post(member, f"{path}/records", album=album, action="put").status_code == 303

@@ -172,6 +172,8 @@ def test_an_import_is_listed_and_undone_on_its_page(inside: Inside) -> None:
 
 def test_two_records_are_chosen_compared_merged_and_split(inside: Inside) -> None:
     client, library = inside.logged_in("owner"), inside.services.library
+    assert "No other record matches" not in client.get("/album/1/merge").text
+    assert "No other record matches" in client.get("/album/1/merge?q=nothing+of+the+kind").text
     found = client.get("/album/1/merge?q=Title+007").text
     other = re.findall(r"/album/1/merge\?with=(\d+)", found)[0]
     page = client.get(f"/album/1/merge?with={other}").text

@@ -127,6 +127,13 @@ def test_an_artist_of_whom_something_else_is_wanted_is_no_record_on_the_wantlist
     assert "You do not have it. It is on your wantlist." in inside.stranger().get("/have?q=soft+tide+ebb").text
 
 
+def test_what_is_on_the_wantlist_is_not_offered_for_it_again(inside: Inside) -> None:
+    inside.services.library.wants.type({"artist": "Ada Quill", "title": "Ebb"})
+    member = inside.logged_in("member")
+    assert ">Want it</a>" not in member.get("/have?q=Ebb").text
+    assert ">Want it</a>" in member.get("/have?q=zzzz").text
+
+
 def test_copies_and_other_pressings_stand_below(inside: Inside) -> None:
     other = ImportRow(2, "Low Water", "The Soft Tide", source="discogs", source_id="502", catno="ST 1-2", year=1980)
     inside.services.library.import_rows([ROW, other])

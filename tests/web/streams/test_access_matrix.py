@@ -23,6 +23,7 @@ BLUEPRINTS = (
     "stream_sharing",
     "stream_downloads",
     "stream_feed",
+    "stream_slideshow",
 )
 HIDDEN = {404}
 
@@ -79,6 +80,8 @@ TABLE: dict[tuple[str, str], Rule] = {
     ("POST", "/streams/<slug>/images/<image_id>"): edited(303),
     ("POST", "/streams/<slug>/images/<image_id>/delete"): edited(303),
     ("GET", "/streams/<slug>/images/<image_id>/<size>"): seen(),
+    ("GET", "/streams/<slug>/slideshow"): anybody(200),
+    ("GET", "/streams/<slug>/kiosk"): anybody(200),
     ("GET", "/streams/<slug>/trash"): edited(200),
     ("POST", "/streams/<slug>/trash/restore"): edited(303),
     ("GET", "/streams/<slug>/trash/delete"): edited(303),

@@ -1,0 +1,89 @@
+"""A video in a real browser: chosen on a phone, shown by its poster and its length, and played by ranges; a visitor plays it by a link."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.stage import photo
+from tests.support.vault import Vault
+from tests.support.videos import video
+from tests.support.visitor import SLUG, Browser, prepared
+
+Open = Callable[..., Any]
+PHONE = {"touch": True, "is_mobile": True}
+SIZES = ((390, 844), (800, 480), (1280, 900))
+PLAYS = "() => { const one = document.querySelector('video'); return one.currentTime > 0.2 && one.videoWidth > 0; }"
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Vault, Browser]]:
+    with Vault(tmp_path_factory.mktemp("videos") / "vault") as running:
+        owner = prepared(running)
+        assert owner.upload(photo(1, 900, 600), title="A picture").status == 201
+        yield running, owner
+
+
+@pytest.fixture(scope="module")
+def live_app(served: tuple[Vault, Browser]) -> str:
+    return served[0].url
+
+
+@pytest.fixture
+def as_owner(open_page: Open, served: tuple[Vault, Browser]) -> Open:
+    name, _, value = served[1].cookie.partition("=")
+    cookie = {"name": name, "value": value, "domain": "127.0.0.1", "path": "/", "httpOnly": True, "secure": False}
+    state = {"cookies": [{**cookie, "sameSite": "Lax", "expires": -1}], "origins": []}
+    return lambda path, *sizes, **more: open_page(path, *sizes, storage_state=state, **more)
+
+
+def test_a_video_is_uploaded_and_played(
+    served: tuple[Vault, Browser], as_owner: Open, open_page: Open, axe: Any, tmp_path: Path
+) -> None:
+    film = tmp_path / "party.mp4"
+    film.write_bytes(video(5, size="640x360", codec="libvpx-vp9", colour="orange"))
+    owner = as_owner(f"/streams/{SLUG}", 390, 844, **PHONE)
+    owner.locator("input[type=file][multiple]").set_input_files(str(film))
+    owner.locator(".plate.length").wait_for()
+    assert owner.locator(".plate.length").inner_text().endswith("0:05")
+    assert axe(owner) == []
+
+    for width, height in SIZES:
+        page = open_page(f"/streams/{SLUG}", width, height, dark=width == 800)
+        page.locator(".frame[data-video]").click()  # leads to its page: the lightbox has images
+        player = page.locator("video")
+        player.wait_for()
+        ranges: list[str] = []
+        page.on("request", lambda request, ranges=ranges: ranges.append(request.headers.get("range", "")))
+        box = player.bounding_box()
+        assert box["width"] <= width
+        assert box["y"] + box["height"] <= height
+        page.evaluate("() => { const one = document.querySelector('video'); one.muted = true; return one.play(); }")
+        page.wait_for_function(PLAYS)
+        assert any(one.startswith("bytes=") for one in ranges)
+        assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
+        assert axe(page) == []
+        assert page.complaints == []
+
+    owner.goto(f"/streams/{SLUG}/share")
+    owner.get_by_role("button", name="Create link").tap()
+    link = owner.get_by_label("Link", exact=True).input_value()
+    guest = open_page(link, 390, 844, **PHONE)
+    guest.locator(".frame[data-video]").tap()
+    guest.locator("video").wait_for()
+    guest.evaluate("() => { const one = document.querySelector('video'); one.muted = true; return one.play(); }")
+    guest.wait_for_function(PLAYS)
+    assert guest.complaints == []
+
+
+def test_what_the_server_cannot_store_is_refused_before_it_is_sent(as_owner: Open, tmp_path: Path) -> None:
+    large = tmp_path / "large.mp4"
+    with large.open("wb") as file:
+        file.truncate(100_000_001)
+    owner = as_owner(f"/streams/{SLUG}", 1280, 900)
+    sent: list[str] = []
+    owner.on("request", lambda request: request.method == "POST" and sent.append(request.url))
+    owner.locator("input[type=file][multiple]").set_input_files(str(large))
+    owner.get_by_text("The limit is 100 MB.").wait_for()
+    assert sent == []
