@@ -77,7 +77,7 @@ def dashboard_values(services: Services, span: Span) -> dict[str, object]:
         "spans": SPANS.values(),
         "head": _head(services),
         "stores": store_rows(
-            counted.caches, rates, growth=_growth(vault, budget_bytes - vault.totals().bytes), is_paused=is_paused
+            counted.caches, rates, now, growth=_growth(vault, budget_bytes - vault.totals().bytes), is_paused=is_paused
         ),
         "since": counted.since,
         "charts": [*history_charts(span, points, budget_bytes, now), wear_chart(span, wear)],

@@ -146,12 +146,15 @@ def test_the_page_says_what_happened(inside: Inside, clock: FakeClock) -> None:
     assert "Paused until" in text
 
 
-def test_the_page_knows_covers_streams_and_files(inside: Inside, operator: FlaskClient, origin: Origin) -> None:
+def test_the_page_knows_covers_streams_and_files(inside: Inside, operator: FlaskClient, origin: Origin, clock: FakeClock) -> None:
     files = inside.services.files
     inside.cover(origin)
     inside.services.streams.upload_stream_image("living-room", jpeg(900, 700), "a.jpg")
     files.enqueue(origin.put("/a.bin", b"x" * 3_000_000))
     wait_until(lambda: files.stats()["entries_count"] == 1)
+    assert table_of(operator.get(HERE).text)["Unused for"] == ["1 h at most"] * 3
+    clock.advance(3 * 86400)
+    assert table_of(operator.get(HERE).text)["Unused for"] == ["3 days at most"] * 3
     inside.services.limits.pause()
     files.enqueue(f"{origin.base}/b.bin")
     text = operator.get("/admin/cache").text
@@ -191,7 +194,7 @@ def test_recent_hit_rates_are_shown_once_they_are_known(inside: Inside, operator
             "covers.misses": 1.0,
         },
     )
-    row = next(row for row in store_rows(caches, rates, growth="", is_paused=False) if row.title == "10, 100, 1000 s")
+    row = next(row for row in store_rows(caches, rates, NOW, growth="", is_paused=False) if row.title == "10, 100, 1000 s")
     assert [cell.text for cell in row.cells] == ["\N{EN DASH}, 75.0, \N{EN DASH}%", "no requests", "no requests"]
     assert inside.services.covers.cache.get(cover)
 
