@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from image_cache.maintenance.cache_figures import NOUNS, CacheFigures
 from image_cache.maintenance.rates import WINDOWS_S, Rates
 from image_cache.units import counted, size
-from image_cache.web.template_helpers import rough
 
 HOUR_S, DAY_S = 3600.0, 86400.0
 FULL = 0.99  # of the limit: evictions are to be expected
@@ -93,7 +92,9 @@ def unused_for(cache: CacheFigures, now: float) -> str:
     if cache.oldest_use_at is None:
         return "no entries"
     seconds = max(0.0, now - cache.oldest_use_at)
-    return f"{int(seconds // DAY_S)} days at most" if seconds >= 2 * DAY_S else f"{rough(max(HOUR_S, seconds))} at most"
+    if seconds >= 2 * DAY_S:
+        return f"{int(seconds // DAY_S)} days at most"
+    return f"{max(1, round(seconds / HOUR_S))} h at most"  # uses are recorded to the hour
 
 
 def _queue(cache: CacheFigures, *, is_paused: bool) -> StoreCell:
