@@ -180,6 +180,14 @@ def test_the_page_shows_what_is_biggest_and_requested_most(inside: Inside, opera
     assert "most_requested" not in inside.stranger().get("/api/cache/stats").json
 
 
+def test_the_head_names_what_is_to_be_looked_at(inside: Inside, operator: FlaskClient, clock: FakeClock) -> None:
+    head = operator.get(HERE).text.partition("<h1>Dashboard</h1>")[2].partition("</div>")[0]
+    assert "All OK, up " in head
+    clock.now = 5000.0  # a clock that is not set yet
+    head = operator.get(HERE).text.partition("<h1>Dashboard</h1>")[2].partition("</div>")[0]
+    assert re.search(r"\d things? to look at: [a-z, -]*clock", head), head
+
+
 def test_recent_hit_rates_are_shown_once_they_are_known(inside: Inside, operator: FlaskClient, origin: Origin) -> None:
     cover = Key("covers", "detail", inside.cover(origin))
     assert table_of(operator.get(HERE).text)["10, 100, 1000 s"] == ["no requests"] * 3
