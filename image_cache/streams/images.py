@@ -101,7 +101,7 @@ class StreamImages:
         return self._renders.request(image, variant, page)
 
     def refill(self) -> None:
-        """After a restore or with another quality: render what pages show of every image, behind what is requested.
+        """After a restore or with another quality: render what pages show of every image, after what is requested.
 
         Ends once everything is rendered or was tried, or most of the cache is in use. Raises `DatabaseError`.
         """

@@ -74,7 +74,7 @@ def test_what_operators_do_with_files_is_written(inside: Inside) -> None:
     assert post("/files/logins", origin="files.example", secret="very-secret") == 303
     assert post("/files/logins/remove", origin="files.example") == 303
     assert client.post("/api/cache/clear", json={}, headers={"X-CSRFToken": token}).status_code == 200
-    assert post("/accounts/guests", allowed="1") == 200
+    assert post("/accounts/guests", allowed="1") == 303
     found = lines(inside)[:-1]
     assert [(one.kind, one.what, one.place) for one in reversed(found)] == [
         ("limits", "changed the speed of downloads", "4 MB/s, full speed 18:00-07:00"),
