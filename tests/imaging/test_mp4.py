@@ -35,7 +35,7 @@ def test_viewers_get_picture_and_sound_and_nothing_else(suffix: str, tmp_path: P
     shown = Mask.parse(facts.mask.dump()).apply(body, 0)
     assert len(shown) == len(body)
     assert not any(secret in shown for secret in SECRETS)
-    # By pieces of any size it is the same, and ffmpeg decodes the same pictures and sounds.
+    # By pieces of any size it is the same, and ffmpeg decodes the same frames and sounds.
     assert b"".join(facts.mask.apply(body[at : at + 777], at) for at in range(0, len(body), 777)) == shown
     sums = []
     for number, part in enumerate((body, shown)):

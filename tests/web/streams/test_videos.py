@@ -142,7 +142,7 @@ def test_a_link_shows_the_video_and_allows_its_download_or_not(cinema: Cinema) -
 def test_no_byte_of_a_video_is_left(cinema: Cinema) -> None:
     image, body = cinema.videos[PUBLIC], cinema.bodies[PUBLIC]
     at = body.index(b"mdat") + 4
-    marker = body[at : at + 1500]  # as far as the first picture
+    marker = body[at : at + 1500]  # as far as the first frame
     folder = cinema.inside.folder
 
     def left() -> list[Path]:
