@@ -12,7 +12,7 @@ WHEELHOUSE ?= wheelhouse
 ARCH ?= aarch64
 FOR_PYTHON ?= 3.11
 
-.PHONY: help demo run test test-fast check fix bench bench-quick plots lighthouse lock dist release wheelhouse rehearse rehearse-uploads rehearse-image rehearse-newer rehearse-pi licences clean wheels
+.PHONY: help demo run test test-fast check fix bench bench-quick plots lighthouse lock dist release wheelhouse rehearse rehearse-uploads rehearse-image rehearse-newer rehearse-postgres rehearse-pi licences clean wheels
 
 help:
 	@echo "make demo    start a demo with records, streams and files at http://localhost:5000/; ARGS=--remove removes it"
@@ -33,6 +33,7 @@ help:
 	@echo "make rehearse-uploads  uploads over slow lines, and after them the next request: ten minutes"
 	@echo "make rehearse    test the installer in a clean Debian (needs root and debootstrap)"
 	@echo "make rehearse-newer    all tests but the browser's on Python 3.13 in a Debian 13 (needs root and debootstrap)"
+	@echo "make rehearse-postgres  run the shared statements on a real PostgreSQL: ten minutes (needs postgresql)"
 	@echo "make rehearse-image    build the container image, run, update and restore it (root, podman, debootstrap)"
 	@echo "make rehearse-pi SUITE=bookworm MEMORY=512 CASES=    a small Pi, emulated, into benchmarks/PI.md (root, qemu, mmdebstrap; hours)"
 	@echo "make licences    write docs/LICENCES.md from what is installed"
@@ -127,6 +128,9 @@ rehearse-uploads: $(VENV)/.ready-dev
 
 rehearse-image: $(VENV)/.ready-dev
 	$(BIN)/python -m pytest -v tests/server/rehearsal_image.py $(ARGS)
+
+rehearse-postgres: $(VENV)/.ready-dev
+	$(BIN)/python -m pytest -v tests/db/rehearsal_postgres.py $(ARGS)
 
 rehearse-newer:
 	.ci/newer build

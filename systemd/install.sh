@@ -701,7 +701,7 @@ main() {
       do_import import "$@"
       return
       ;;
-    sync | discogs | scan | remove | alerts)
+    sync | discogs | scan | remove | alerts | log | reset-counters)
       need_root "$command" "$@"
       need_installed
       as_service venv/bin/python -m image_cache.cli "$command" "$@"

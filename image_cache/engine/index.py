@@ -159,6 +159,11 @@ class Index:
         )
         return [VariantTotals(*row) for row in rows]
 
+    def oldest_use(self, namespace: str) -> float | None:
+        """Return when the least recently used entry was used, to the hour; None without entries."""
+        row = self.database.row("SELECT min(used_at) FROM entries WHERE namespace = ?", (namespace,))
+        return None if row is None else row[0]
+
     def largest(self, namespace: str, limit: int) -> list[tuple[Key, int]]:
         """Return the largest entries with their sizes. Of many entries they are looked up once a minute: it reads all rows."""
         totals, now = self.totals(namespace), time.monotonic()

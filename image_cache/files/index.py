@@ -116,6 +116,11 @@ class FileIndex:
         row = self.db.row("SELECT count(*), coalesce(sum(size_bytes), 0) FROM files")
         return (int(row[0]), int(row[1])) if row else (0, 0)
 
+    def oldest_use(self) -> float | None:
+        """Return when the least recently used file was used; None without files."""
+        row = self.db.row("SELECT min(used_at) FROM files")
+        return None if row is None else row[0]
+
     def pinned(self, besides: str = "") -> tuple[int, int]:
         """Return the number of pinned files and their bytes, without the file of digest `besides`."""
         row = self.db.row("SELECT count(*), coalesce(sum(size_bytes), 0) FROM files WHERE is_pinned AND digest <> ?", (besides,))

@@ -68,7 +68,7 @@ def poster_of(file: IO[bytes], duration_s: float, *, wait_s: float | None = None
     if not _ONE.acquire(timeout=-1 if wait_s is None else wait_s):
         raise DecoderBusy
     try:
-        source = ("-codec_whitelist", STORED_CODECS, "-f", "mov", "-enable_drefs", "0", "-i", "file:/dev/stdin")
+        source = ("-codec_whitelist", STORED_CODECS, "-f", "mov", "-enable_drefs", "0", "-i", "file:/proc/self/fd/0")
         scale = f"scale=w='min({POSTER_PX},iw)':h='min({POSTER_PX},ih)':force_original_aspect_ratio=decrease"
         at_s = min(POSTER_AT_S, duration_s / 2)
         frame = _frame(program, source, at_s, scale, file) or _frame(program, source, 0, scale, file)

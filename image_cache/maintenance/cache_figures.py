@@ -16,6 +16,7 @@ NOUNS = {COVERS: ("cached image", "cached images"), STREAMS: ("stream image", "s
 @frozen
 class CacheFigures:
     """One cache. Sizes and counts are of all processes, at most a minute old. `given_up` is not retried automatically.
+    `oldest_use_at`: when the least recently used entry was used (Unix seconds); None without entries.
 
     `entries` are rendered sizes of covers and stream images, or files. `waiting` stream images are those of the running service:
     elsewhere no one knows them, and there are none. `memory_bytes` is that of the responding process; None where there is no tier, and outside the service.
@@ -34,6 +35,7 @@ class CacheFigures:
     given_up: int = 0
     memory_bytes: int | None = None
     memory_budget_bytes: int | None = None
+    oldest_use_at: float | None = None
 
     @property
     def hit_rate(self) -> float | None:
@@ -75,16 +77,19 @@ def _covers(vault: ReadonlyVault) -> CacheFigures:
         # Outside the service this process has a memory tier of its own, which is empty.
         memory_bytes=stats.memory_used_bytes if vault.stream_cache else None,
         memory_budget_bytes=stats.memory_budget_bytes if vault.stream_cache else None,
+        oldest_use_at=vault.index.oldest_use(vault.cache.namespace),
     )
 
 
 def _streams(vault: ReadonlyVault) -> CacheFigures:
     counts: dict[str, int] = {}
     entries = size_bytes = 0
+    oldest_use_at = None
     if vault.streams.database.path.exists():
         counts = vault.streams.counts() if vault.stream_cache is None else vault.stream_cache.counts()
         totals = vault.streams.totals(vault.stream_disk.namespace)
         entries, size_bytes = totals.entries, totals.bytes
+        oldest_use_at = vault.streams.oldest_use(vault.stream_disk.namespace)
     renders = vault.waiting_renders()
     memory = None if vault.stream_cache is None else vault.stream_cache.memory.stats()
     return CacheFigures(
@@ -100,6 +105,7 @@ def _streams(vault: ReadonlyVault) -> CacheFigures:
         running=min(1, renders),
         memory_bytes=memory.used_bytes if memory else None,
         memory_budget_bytes=memory.budget_bytes if memory else None,
+        oldest_use_at=oldest_use_at,
     )
 
 
@@ -108,9 +114,11 @@ def _files(vault: ReadonlyVault) -> CacheFigures:
     entries = size_bytes = 0
     counts: dict[str, int] = {}
     states: Counter[str] = Counter()
+    oldest_use_at = None
     if (root / "files.db").exists():
         counts, states = vault.files.counts(), Counter(fetch.state for fetch in vault.files.fetches())
         entries, size_bytes = vault.files.totals()
+        oldest_use_at = vault.files.oldest_use()
     return CacheFigures(
         name=FILES,
         root=root,
@@ -123,4 +131,5 @@ def _files(vault: ReadonlyVault) -> CacheFigures:
         waiting=states["waiting"] + states["paused"],
         running=states["working"],
         given_up=states["failed"],
+        oldest_use_at=oldest_use_at,
     )

@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 NAMESPACE = "streams"
 THUMB = "stream_thumb"
 PAGE_FOLDER = "page_"  # with the name of the page: the folder of what it cached itself
+REFILL = "refill"  # in `meta`: 1 while variants are to be rendered that no one requested
 MAX_LOADED_AT = 16384
 
 
@@ -71,7 +72,6 @@ class StreamImageCache:
         )
         for page, budget_bytes in (settings.page_budgets if page_budgets is None else page_budgets).items():
             self.engine.memory.set_scope_budget(checked_page(page), budget_bytes)
-        self._refill = self.cache_dir / "refill"  # there while variants are to be rendered that no one requested
         self._lock = threading.Lock()  # protects _since
         self._loaded_at: dict[Key, float] = {}  # when an entry was put into memory; a hint only
 
@@ -107,23 +107,23 @@ class StreamImageCache:
             if path.read_text(encoding="utf-8") == recipe:
                 return
         maintenance.clear(self.engine)
-        self._refill.touch()  # first: a crash in between clears once more
+        self.start_refill()  # first: a crash in between clears once more
         path.write_text(recipe, encoding="utf-8")
 
     def needs_refill(self) -> bool:
         """Return True if variants are to be rendered that no one requested: after a restore, another recipe, or a lost folder."""
-        return self._refill.exists()
+        return bool(self.engine.index.meta(REFILL))
 
     def start_refill(self) -> None:
-        """Ask for it. Raises `StorageError`."""
-        try:
-            self._refill.touch()
-        except OSError as error:
-            raise StorageError(str(self._refill), error.strerror or str(error)) from error
+        """Ask for it. Raises `DatabaseError`."""
+        self._set_refill(1)
 
     def end_refill(self) -> None:
-        with contextlib.suppress(OSError):  # a disk that became read-only
-            self._refill.unlink(missing_ok=True)
+        self._set_refill(0)
+
+    def _set_refill(self, value: int) -> None:
+        with self.engine.index.database.write() as conn:
+            self.engine.index.set_meta(conn, REFILL, value)
 
     def cache_image(self, image_id: str, image_data: bytes, page: str) -> bool:
         """Cache the bytes of an image for a page, in memory and on disk; return False if neither takes them.

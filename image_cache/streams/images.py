@@ -123,7 +123,7 @@ class StreamImages:
             self._tried.clear()
 
     def start_refill(self) -> None:
-        """Render what is missing now, as after a restore. Raises `DatabaseError`, `StorageError`."""
+        """Render what is missing now, as after a restore. Raises `DatabaseError`."""
         self._tried.clear()
         self.cache.start_refill()
         self.refill()

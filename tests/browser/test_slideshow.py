@@ -27,7 +27,7 @@ def live_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def test_it_goes_on_by_itself_and_the_first_touch_only_wakes_it(open_page: Open) -> None:
     page = open_page(f"/streams/{SLUG}/kiosk?seconds=3", 800, 480, touch=True)
     assert page.evaluate(NUMBER) == "1 of 4"
-    page.wait_for_function(f"({NUMBER})() === '2 of 4'")
+    page.wait_for_function(f"() => ({NUMBER})() === '2 of 4'")
     assert page.url.endswith("at=2&seconds=3")
     page.get_by_role("button", name="Pause").click()
     page.get_by_role("button", name="Play").wait_for()
@@ -38,18 +38,18 @@ def test_it_goes_on_by_itself_and_the_first_touch_only_wakes_it(open_page: Open)
     assert page.get_by_role("button", name="Play").count() == 1, "the first touch only wakes"
     page.get_by_role("button", name="Play").tap()
     page.get_by_role("button", name="Pause").wait_for()
-    page.wait_for_function(f"({NUMBER})() !== '{shown}'")
+    page.wait_for_function(f"() => ({NUMBER})() !== '{shown}'")
     assert page.complaints == []
 
 
 def test_keys_lead_forth_and_back_and_out(open_page: Open) -> None:
     page = open_page(f"/streams/{SLUG}/slideshow", 1280, 900)
     page.keyboard.press("ArrowRight")
-    page.wait_for_function(f"({NUMBER})() === '2 of 4'")
+    page.wait_for_function(f"() => ({NUMBER})() === '2 of 4'")
     page.keyboard.press("ArrowLeft")
-    page.wait_for_function(f"({NUMBER})() === '1 of 4'")
+    page.wait_for_function(f"() => ({NUMBER})() === '1 of 4'")
     page.keyboard.press("ArrowLeft")
-    page.wait_for_function(f"({NUMBER})() === '4 of 4'")
+    page.wait_for_function(f"() => ({NUMBER})() === '4 of 4'")
     page.keyboard.press("Escape")
     page.wait_for_url(f"**/streams/{SLUG}")
 
@@ -63,7 +63,7 @@ def test_while_the_server_is_away_the_last_image_stays(open_page: Open) -> None:
     assert page.locator("[data-slide-image]").is_visible()
     assert page.evaluate(NUMBER) == "1 of 4"
     page.context.set_offline(False)
-    page.wait_for_function(f"({NUMBER})() !== '1 of 4'")
+    page.wait_for_function(f"() => ({NUMBER})() !== '1 of 4'")
 
 
 @pytest.mark.parametrize("reduced", [True, False])
@@ -80,7 +80,7 @@ def test_it_fits_and_fades_only_where_motion_is_welcome(open_page: Open, axe: An
             ".observe(document.body, { attributes: true }); }"
         )
         page.keyboard.press("ArrowRight")
-        page.wait_for_function(f"({NUMBER})() === '2 of 4'")
+        page.wait_for_function(f"() => ({NUMBER})() === '2 of 4'")
         assert (page.evaluate("() => window.faded") == 0) is reduced
         assert page.complaints == []
 

@@ -126,7 +126,7 @@ def test_report_names_what_is_biggest_in_each_cache(stopped: dict[str, str]) -> 
         sizes = [one["size_bytes"] for one in said["biggest"][cache]]
         assert sizes == sorted(sizes, reverse=True)
         assert len(sizes) == 3
-    assert re.search(r"^files\t3 MB\tvolume\.bin, ", operate(stopped, "report").out, re.MULTILINE)
+    assert re.search(r"^3 MB\tfiles\tvolume\.bin, ", operate(stopped, "report").out, re.MULTILINE)
     assert "Title" not in str(said["biggest"]["streams"]), "a title may be private"
 
 
@@ -229,6 +229,7 @@ def test_log_follows_one_url(stopped: dict[str, str], origin: Origin, tmp_path: 
         following.send_signal(signal.SIGINT)
         status = following.wait(60)
         reader.join(60)
+        following.stdout.close()
     assert status == 0, "it is stored"
     assert not [line for line in lines if "other line" in line]
 

@@ -1,4 +1,4 @@
-"""What a restore or another quality left to be rendered: done in the background, after what is requested, and seen while it runs."""
+"""What a restore or another quality left to be rendered: done in the background, after what is requested, and shown."""
 
 from pathlib import Path
 

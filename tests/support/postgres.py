@@ -9,7 +9,7 @@ import shutil
 import sqlite3
 import subprocess
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -17,19 +17,18 @@ from image_cache.db import dialect
 from tests.support.servers import about_to_start
 
 USER = "postgres"
-# The forms of `dialect`, and their twins.
+NULL, FIELD, ROW = "\u2400", "\x1f", "\x1e"
+# The forms of `dialect`, with `@` for a column and `?` for a parameter or a text in its place, and their twins.
 TWINS = {
-    dialect.NUMBERS: "SELECT CAST(member AS bigint) FROM jsonb_array_elements_text(CAST(? AS jsonb)) AS members (member)",
-    dialect.TEXTS: "SELECT member FROM jsonb_array_elements_text(CAST(? AS jsonb)) AS members (member)",
+    dialect.NUMBERS: r"SELECT CAST(member AS bigint) FROM jsonb_array_elements_text(CAST(\1 AS jsonb)) AS members (member)",
+    dialect.TEXTS: r"SELECT member FROM jsonb_array_elements_text(CAST(\1 AS jsonb)) AS members (member)",
     dialect.PLAYING_TIME_S: (
         "(SELECT CASE WHEN count(*) = count(track ->> 2) THEN sum(CAST(track ->> 2 AS double precision)) END"
         " FROM jsonb_array_elements(CAST(tracks AS jsonb)) AS all_tracks (track))"
     ),
-}
-AGGREGATES = {  # the same, of any column
-    re.escape(dialect.json_list("@")): r"coalesce(json_agg(\1), '[]')",
-    re.escape(dialect.joined_ids("@", 0)).replace("0", r"(\d+)"): r"substr(string_agg(CAST(\1 AS text), ','), 1, \2)",
-    re.escape(dialect.by_index("@")): "",
+    dialect.json_list("@"): r"coalesce(json_agg(\1 ORDER BY \1), '[]')",
+    dialect.joined_ids("@", 600): r"substr(string_agg(CAST(\1 AS text), ',' ORDER BY \1), 1, 600)",
+    dialect.by_index("@"): "",
 }
 TYPES = {
     r"--[^\n]*": "",
@@ -71,10 +70,10 @@ class Postgres:
         self._run("pg_ctl", "-D", str(self.folder / "data"), "-m", "immediate", "-w", "stop")
         self._home.cleanup()
 
-    def script(self, text: str, database: str = USER) -> str:
+    def script(self, text: str, database: str = USER, *options: str) -> str:
         """Run a script; return what it printed, errors included. A statement that fails does not end it."""
         done = subprocess.run(
-            [str(program("psql")), "-h", str(self.folder), "-U", USER, "-d", database, "-X", "-q", "-A", "-t"],
+            [str(program("psql")), "-h", str(self.folder), "-U", USER, "-d", database, "-X", "-q", "-A", "-t", *options],
             input=text,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -90,6 +89,20 @@ class Postgres:
         problems = self.script(";\n".join(tables(migrations)) + ";", database)
         if problems.strip():
             raise ValueError(problems)
+
+    def fill(self, database: str, rows: Mapping[str, Iterable[Sequence[object]]]) -> None:
+        """Insert rows by table, parents first. Raises `ValueError`."""
+        inserts = (
+            f"INSERT INTO {table} VALUES ({', '.join(map(literal, row))});" for table, many in rows.items() for row in many
+        )
+        problems = self.script("\n".join(inserts), database)
+        if problems.strip():
+            raise ValueError(problems[:2000])
+
+    def rows(self, database: str, sql: str) -> list[list[str]]:
+        """Return what a statement finds, each value as text."""
+        said = self.script(f"\\pset null '{NULL}'\n{shared(sql)};\n", database, "-F", FIELD, "-R", ROW).removesuffix("\n")
+        return [line.split(FIELD) for line in said.split(ROW)] if said else []
 
     def misunderstood(self, database: str, statements: Sequence[str]) -> dict[str, str]:
         """Return the statements that it cannot prepare, and why."""
@@ -133,12 +146,19 @@ def _typed(sql: str) -> str:
     return sql
 
 
+def literal(value: object) -> str:
+    """Return a value as it stands in a statement."""
+    if value is None:
+        return "NULL"
+    if isinstance(value, bytes):
+        return f"'\\x{value.hex()}'"
+    return "'" + str(value).replace("'", "''") + "'"
+
+
 def shared(sql: str) -> str:
     """Return a statement with the marks of PostgreSQL for its parameters, and the twins of the forms that differ."""
     for form, twin in TWINS.items():
-        sql = sql.replace(form, twin)
-    for form, twin in AGGREGATES.items():
-        sql = re.sub(form.replace("@", r"(\w+)"), twin, sql)
+        sql = re.sub(re.escape(form).replace(r"\?", r"(\?|'[^']*')").replace("@", r"(\w+)"), twin, sql)
     count = 0
     names: dict[str, int] = {}
 

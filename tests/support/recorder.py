@@ -25,13 +25,14 @@ def _note(database: str, sql: str) -> None:
 
 
 def _place() -> str:
-    """Return the module and line that ask, "" for a migration."""
+    """Return the module and line that ask, "" for a migration or a test."""
     frame = sys._getframe(1)
     while frame.f_back and ("/image_cache/" not in frame.f_code.co_filename or "/image_cache/db/" in frame.f_code.co_filename):
         if frame.f_code.co_filename.endswith("/db/migrations.py"):
             return ""
         frame = frame.f_back
-    return f"{frame.f_code.co_filename.partition('/image_cache/')[2]}:{frame.f_lineno}"
+    module = frame.f_code.co_filename.partition("/image_cache/")[2]
+    return module and f"{module}:{frame.f_lineno}"
 
 
 def connect(path: Any, *args: Any, **options: Any) -> sqlite3.Connection:

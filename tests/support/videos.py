@@ -58,12 +58,26 @@ def replaced(body: bytes, name: bytes, at: int, value: bytes) -> bytes:
     return body[:place] + value + body[place + len(value) :]
 
 
-def external(body: bytes, url: bytes) -> bytes:
-    """Return a video whose data is in another file, as its index says."""
+def url_of(url: str) -> bytes:
+    """Return the entry of an index that refers to a URL."""
+    return box(b"url ", bytes(4) + url.encode() + b"\0")
+
+
+def alias_of(path: str) -> bytes:
+    """Return the entry of an index that refers to a file by its path, as QuickTime wrote them: the one that ffmpeg can follow."""
+    volume, name = b"disk", path.rpartition("/")[2].encode()
+    record = bytes(10) + bytes([len(volume)]) + volume.ljust(27, b"\0") + bytes(12)
+    record += bytes([len(name)]) + name.ljust(63, b"\0") + bytes(16) + bytes(4) + bytes(16)
+    whole = volume + path.replace("/", ":").encode()
+    whole += b"\0" * (len(whole) % 2)
+    return box(b"alis", bytes(4) + record + struct.pack(">HH", 2, len(whole)) + whole + struct.pack(">HH", 0xFFFF, 0))
+
+
+def external(body: bytes, entry: bytes) -> bytes:
+    """Return a video whose data is where this entry of its index says."""
     inner = inner_moov(body)
     at = inner.index(b"dref") - 4
     length = int.from_bytes(inner[at : at + 4], "big")
-    entry = box(b"url ", bytes(4) + url + b"\0")
     made = box(b"dref", bytes(4) + struct.pack(">I", 1) + entry)
     # The containers around grow by the same number of bytes.
     grown = bytearray(inner[:at] + made + inner[at + length :])

@@ -56,10 +56,10 @@ def log_url(context: CommandContext, what: str, is_following: bool, seconds: flo
 
 
 def _look(context: CommandContext, what: str) -> Explanation | None:
+    context.reopen()  # a reader of a vault at rest does not see what a service writes that starts later
     try:
         return explained(context, what)
     except DatabaseError:  # the index is being replaced: the next look sees the new one
-        context.vault.close()
         return None
 
 

@@ -25,7 +25,10 @@ def fill_streams(context: CommandContext) -> int:
             try:
                 for sizes in SETS:
                     if not have.issuperset(sizes):
-                        done += sum(services.stream_images.body(image, variant) is not None for variant in sizes)
+                        made = [services.stream_images.body(image, variant) is not None for variant in sizes]
+                        done += sum(made)
+                        if not all(made):
+                            failed[image.image_id] = "its original is missing or cannot be decoded"
             except CacheError as error:
                 failed[image.image_id] = str(error)
             out.bar(number + 1, len(images), f"{number + 1:,} of {counted(len(images), 'image')}")

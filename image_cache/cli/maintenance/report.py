@@ -117,16 +117,16 @@ def _top_tables(out: Output, found: dict[str, list[TopEntry]], live: dict[str, A
     """Write what is biggest, and what is requested most if the service runs, which counts it."""
     counted = live.get("most_requested") if live else None
     counted = counted if isinstance(counted, dict) else {}
-    big = [(one.cache, megabytes_or_less(one.size_bytes), f"{one.name}, {one.detail}") for ones in found.values() for one in ones]
+    big = [(megabytes_or_less(one.size_bytes), one.cache, f"{one.name}, {one.detail}") for ones in found.values() for one in ones]
     most = [
-        (str(row["cache"]), f"{row['requests'] or 0:,}", f"{row['name']}, {row['detail']}")
+        (f"{row['requests'] or 0:,}", str(row["cache"]), f"{row['name']}, {row['detail']}")
         for rows in counted.values()
         for row in rows
     ]
     for head, rows in (("biggest", big), ("most requested", most)):
         if rows:
             out.line()
-            out.table(("cache", "size" if head == "biggest" else "requests", head), rows, right=(1,))
+            out.table(("size" if head == "biggest" else "requests", "cache", head), rows, right=(0,))
 
 
 def megabytes_or_less(size_bytes: int | None) -> str:

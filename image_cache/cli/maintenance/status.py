@@ -193,6 +193,7 @@ def caches_table(out: Output, report: StatusReport) -> None:
             _row("Limit", caches, lambda cache: cache.budget_bytes, megabytes),
             _row("Entries", caches, lambda cache: cache.entries, short),
             _row("Evicted", caches, lambda cache: cache.evictions, short),
+            ("Oldest use", *(_oldest(cache.oldest_use_at) for cache in caches), _oldest(min(_uses(caches), default=None))),
             _row("Queue", caches, lambda cache: cache.waiting + cache.running, short),
             _row("Unavailable", caches, lambda cache: cache.given_up, short),
         ],
@@ -212,6 +213,14 @@ def _row(
 ) -> tuple[str, ...]:
     values = [figure(cache) for cache in caches]
     return (name, *map(shown, values), shown(sum(values)))
+
+
+def _uses(caches: Sequence[CacheFigures]) -> list[float]:
+    return [cache.oldest_use_at for cache in caches if cache.oldest_use_at is not None]
+
+
+def _oldest(at: float | None) -> str:
+    return "-" if at is None else time.strftime("%Y-%m-%d", time.localtime(at))
 
 
 def _sums(caches: Sequence[CacheFigures]) -> tuple[int, int]:

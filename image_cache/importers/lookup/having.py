@@ -34,6 +34,17 @@ class Having:
     correction: str = ""
 
     @property
+    def is_wanted(self) -> bool:
+        """True if a want is what was asked for by name or number, and not only by one of its words."""
+        question = read_question(self.text)
+        codes = (question.code and code_key(plain(want.catno)) == question.code for want in self.wants)
+        return (
+            bool(self.barcode and self.wants)
+            or any(codes)
+            or any(question.key and question.key in _names(want) for want in self.wants)
+        )
+
+    @property
     def is_known(self) -> bool:
         return bool(self.copies or self.pressings or self.wants)
 
@@ -84,7 +95,7 @@ class HavingReader:
         return replace(found, pressings=pressings, likely=likely, wants=tuple(every.values()))
 
 
-def _names(album: Album) -> tuple[str, str, str]:
+def _names(album: Album | Want) -> tuple[str, str, str]:
     """Return the keys of what a record may be called: its title, or artist and title either way round."""
     artist, title = name_key(plain(album.artist)), name_key(plain(album.title))
     return title, squash(artist + title), squash(title + artist)

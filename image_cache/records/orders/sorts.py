@@ -22,8 +22,8 @@ def amount(column: str) -> str:
 
 
 # Order of the wall, the same turned round, and the token whose change begins a new group. What a record does not have stands last in
-# both. Ties always end in `id`, so that pages are deterministic. Where `LATER` has the order, the token of a row is what the group is
-# worked out from, and for grades the order as well.
+# both. Ties always end in `id`, so that pages are deterministic. For the orders in `LATER` the token is only a value, from which
+# Python makes the group; conditions are put in order there as well.
 SORTS = {
     "artist": (
         "artist_sort, coalesce(year, 9999), title_sort, id",
@@ -124,7 +124,7 @@ def by_grade(rows: Iterable[tuple[int, str]], is_reversed: bool) -> Iterator[tup
     yield from ((album_id, None) for album_id, place in graded if place is None)
 
 
-# What is done to the rows of an order when they have been read.
+# Makes the groups of an order from its rows, where SQL would depend on the database.
 LATER: dict[str, Callable[[Iterable[tuple[int, Any]], bool], Iterator[tuple[int, str | int | None]]]] = {
     "added": by_month,
     "played": by_year,

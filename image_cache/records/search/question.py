@@ -7,6 +7,15 @@ from image_cache.records.search.rules import JOINS, code_key, inches, name_key, 
 from image_cache.text import ARTICLES, MAX_QUERY_CHARS, MAX_QUERY_WORDS
 
 MIN_CODE_CHARS = 3
+# Ways to write one word on a sleeve, each found by any of the others.
+_FORMS = (
+    "doctor dr, mister mr, saint st, volume vol, part pt, brothers bros, one 1, two 2 ii, three 3 iii, four 4 iv, five 5, six 6 vi,"
+    " seven 7 vii, eight 8 viii, nine 9 ix, ten 10, fifties 1950s, sixties 1960s, seventies 1970s, eighties 1980s, nineties 1990s"
+)
+OTHER_FORMS = {
+    word: tuple(other for other in forms if other != word) for forms in map(str.split, _FORMS.split(",")) for word in forms
+}
+DECADES = ("1950s", "1960s", "1970s", "1980s", "1990s")
 
 
 @frozen
@@ -29,8 +38,12 @@ class Question:
         return " AND ".join(_term(word, begins=begins) for word in dict.fromkeys(words))
 
     def phrase(self) -> str:
-        """Return the expression that finds the words side by side, the last one as a beginning."""
-        return f'"{_tokens(" ".join(self.words))}" *'
+        """Return the expression that finds the words side by side, the last one as a beginning, or one of them written otherwise."""
+        phrases = [f'"{_tokens(" ".join(self.words))}" *']
+        for at, word in enumerate(self.words):
+            others = OTHER_FORMS.get(squash(word), ())
+            phrases += [f'"{_tokens(" ".join((*self.words[:at], other, *self.words[at + 1 :])))}"' for other in others]
+        return " OR ".join(phrases)
 
 
 def read_question(text: str) -> Question:
@@ -59,9 +72,11 @@ def storable(text: str, spares: str = "") -> str:
 
 
 def _term(word: str, *, begins: bool) -> str:
-    """Return the expression for a word: as it is written, or in one piece ("ac/dc" is two words to the index, and acdc)."""
+    """Return the expression for a word: as it is written, in one piece ("ac/dc" is two words to the index, and acdc), or otherwise."""
     star = " *" if begins else ""
     forms = [f'"{form}"{star}' for form in dict.fromkeys((_tokens(word), squash(word)))]
+    for other in OTHER_FORMS.get(squash(word), ()):  # a catalogue number is full of single digits
+        forms.append(f'"{other}"' if other in DECADES else f'{{names tracks}} : "{other}"')
     return f"({' OR '.join(forms)})"
 
 

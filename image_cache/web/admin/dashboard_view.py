@@ -12,6 +12,7 @@ from image_cache.maintenance.readonly_vault import ReadonlyVault
 from image_cache.maintenance.top_entries import TopEntry, biggest, most_requested
 from image_cache.models import TaskState
 from image_cache.services import Services
+from image_cache.units import counted
 from image_cache.web.admin.history_charts import SPANS, Span, history_charts, points_of
 from image_cache.web.admin.one_view import store_rows
 from image_cache.web.admin.storage_wear import clock, curve_chart, curve_note, wear_chart, wear_facts, years
@@ -20,11 +21,7 @@ from image_cache.web.template_helpers import rough
 
 MIN_GROWTH_DAYS = 3  # of history, before a growth is shown
 TASK_LAMPS = {"waiting": "waiting", "running": "working", "done": "well", "failed": "failed", "cancelled": "waiting"}
-LAMPS = {
-    "healthy": ("well", "All OK"),
-    "degraded": ("warning", "Warnings"),
-    "unhealthy": ("failed", "Action needed"),
-}
+LAMPS = {"healthy": "well", "degraded": "warning", "unhealthy": "failed"}
 SHOWN_HOSTS, SHOWN_ERRORS, SHOWN_TASKS = 12, 8, 5
 SHOWN_OWNERS = 5
 
@@ -70,16 +67,16 @@ def dashboard_values(services: Services, span: Span) -> dict[str, object]:
     limits = services.limits(is_fresh=True)
     is_paused = limits.paused_at is not None
     caches = cache_figures(vault)
-    counted = counters_since(vault.catalog, caches)
+    since = counters_since(vault.catalog, caches)
     rates = services.rates.add(caches)
     return {
         "span": span,
         "spans": SPANS.values(),
         "head": _head(services),
         "stores": store_rows(
-            counted.caches, rates, growth=_growth(vault, budget_bytes - vault.totals().bytes), is_paused=is_paused
+            since.caches, rates, now, growth=_growth(vault, budget_bytes - vault.totals().bytes), is_paused=is_paused
         ),
-        "since": counted.since,
+        "since": since.since,
         "charts": [*history_charts(span, points, budget_bytes, now), wear_chart(span, wear)],
         "curve": curve_chart(curve, budget_bytes),
         "curve_note": curve_note(curve),
@@ -99,7 +96,10 @@ def dashboard_values(services: Services, span: Span) -> dict[str, object]:
 
 def _head(services: Services) -> tuple[str, str]:
     """Return the lamp beside the title, and its words."""
-    lamp, words = LAMPS[verdict(services.checks())]
+    checks = services.checks()
+    bad = [check.name.lower() for check in checks if check.state in ("warning", "failed")]
+    words = f"{counted(len(bad), 'thing')} to look at: {', '.join(bad[:3])}" if bad else "All OK"
+    lamp = LAMPS[verdict(checks)]
     up_s = time.monotonic() - services.began_at
     up = f"{int(up_s // DAY_S)} days" if up_s >= 2 * DAY_S else rough(up_s)
     return lamp, f"{words}, up {up}"

@@ -7,6 +7,7 @@ from image_cache.maintenance.cache_figures import NOUNS, CacheFigures
 from image_cache.maintenance.rates import WINDOWS_S, Rates
 from image_cache.units import counted, size
 
+HOUR_S, DAY_S = 3600.0, 86400.0
 FULL = 0.99  # of the limit: evictions are to be expected
 
 
@@ -31,7 +32,7 @@ class StoreRow:
     is_large: bool = False
 
 
-def store_rows(caches: Sequence[CacheFigures], rates: Rates, *, growth: str, is_paused: bool) -> list[StoreRow]:
+def store_rows(caches: Sequence[CacheFigures], rates: Rates, now: float, *, growth: str, is_paused: bool) -> list[StoreRow]:
     """Return the rows of the table. `rates` are those up to now. `growth` says when the covers reach their limit; empty if that is not known."""
 
     def row(title: str, cell: Callable[[CacheFigures], StoreCell], *, is_large: bool = False) -> StoreRow:
@@ -44,6 +45,7 @@ def store_rows(caches: Sequence[CacheFigures], rates: Rates, *, growth: str, is_
         row("Memory", _memory),
         row("Entries", lambda cache: StoreCell(cache.name, counted(cache.entries, *NOUNS[cache.name]))),
         row("Evicted", _evicted),
+        row("Unused for", lambda cache: StoreCell(cache.name, unused_for(cache, now))),
         row("Queue", lambda cache: _queue(cache, is_paused=is_paused)),
         row("Unavailable", _errors),
     ]
@@ -83,6 +85,16 @@ def _evicted(cache: CacheFigures) -> StoreCell:
     if cache.evictions and is_full:
         return StoreCell(cache.name, f"{cache.evictions:,}, limit reached", lamp="warning")
     return StoreCell(cache.name, f"{cache.evictions:,}")
+
+
+def unused_for(cache: CacheFigures, now: float) -> str:
+    """Return for how long the least recently used entry was not used: how far back the cache reaches."""
+    if cache.oldest_use_at is None:
+        return "no entries"
+    seconds = max(0.0, now - cache.oldest_use_at)
+    if seconds >= 2 * DAY_S:
+        return f"{int(seconds // DAY_S)} days at most"
+    return f"{max(1, round(seconds / HOUR_S))} h at most"  # uses are recorded to the hour
 
 
 def _queue(cache: CacheFigures, *, is_paused: bool) -> StoreCell:

@@ -101,7 +101,10 @@ def _page(
         covers = services().covers.for_page([album.picture for album in albums], load=())
         know_covers(covers)
         values |= {"covers": covers, "pressings": pressings, "wants": shown_wants(wants), "offers": offers}
-        values |= {"verdict": verdict(answer, bool(pressings), bool(wants)), "typed": answer.text}
+        values |= {
+            "verdict": verdict(answer, bool(pressings), answer.is_wanted or bool(wants and not answer.likely)),
+            "typed": answer.text,
+        }
     response = page_response(render_template("records/have.html", **values))
     response.status_code = status
     if found is not None:

@@ -24,7 +24,7 @@ if (list && said) {
   addEventListener("pointerup", drop);
   addEventListener("pointercancel", giveUp);
   addEventListener("keydown", (event) => event.key === "Escape" && giveUp());
-  // addEventListener("pagehide", saveKeys);
+  addEventListener("pagehide", saveKeys);
 }
 
 /** @param {HTMLElement} row */

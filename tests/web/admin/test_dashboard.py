@@ -22,7 +22,7 @@ from image_cache.maintenance.rates import Rates
 from image_cache.web.admin import charts
 from image_cache.web.admin import history_charts as figures
 from image_cache.web.admin import storage_wear as card_view
-from image_cache.web.admin.one_view import store_rows
+from image_cache.web.admin.one_view import store_rows, unused_for
 from tests.support.clock import FakeClock
 from tests.support.engine import counted, key, webp
 from tests.support.inside import LAN, PASSWORD, Inside, form_token
@@ -152,6 +152,9 @@ def test_the_page_knows_covers_streams_and_files(inside: Inside, operator: Flask
     inside.services.streams.upload_stream_image("living-room", jpeg(900, 700), "a.jpg")
     files.enqueue(origin.put("/a.bin", b"x" * 3_000_000))
     wait_until(lambda: files.stats()["entries_count"] == 1)
+    assert table_of(operator.get(HERE).text)["Unused for"] == ["1 h at most"] * 3
+    caches = cache_figures(inside.services.vault)
+    assert [unused_for(cache, NOW + 3.5 * 86400) for cache in caches] == ["3 days at most"] * 3
     inside.services.limits.pause()
     files.enqueue(f"{origin.base}/b.bin")
     text = operator.get("/admin/cache").text
@@ -177,6 +180,14 @@ def test_the_page_shows_what_is_biggest_and_requested_most(inside: Inside, opera
     assert "most_requested" not in inside.stranger().get("/api/cache/stats").json
 
 
+def test_the_head_names_what_is_to_be_looked_at(inside: Inside, operator: FlaskClient, clock: FakeClock) -> None:
+    head = operator.get(HERE).text.partition("<h1>Dashboard</h1>")[2].partition("</div>")[0]
+    assert "All OK, up " in head
+    clock.now = 5000.0  # a clock that is not set yet
+    head = operator.get(HERE).text.partition("<h1>Dashboard</h1>")[2].partition("</div>")[0]
+    assert re.search(r"\d things? to look at: [a-z, -]*clock", head), head
+
+
 def test_recent_hit_rates_are_shown_once_they_are_known(inside: Inside, operator: FlaskClient, origin: Origin) -> None:
     cover = Key("covers", "detail", inside.cover(origin))
     assert table_of(operator.get(HERE).text)["Last 10, 100, 1,000 s"] == ["no requests"] * 3
@@ -191,7 +202,7 @@ def test_recent_hit_rates_are_shown_once_they_are_known(inside: Inside, operator
             "covers.misses": 1.0,
         },
     )
-    row = next(row for row in store_rows(caches, rates, growth="", is_paused=False) if row.title == "Last 10, 100, 1,000 s")
+    row = next(row for row in store_rows(caches, rates, NOW, growth="", is_paused=False) if row.title == "Last 10, 100, 1,000 s")
     assert [cell.text for cell in row.cells] == ["\N{EN DASH}, 75.0, \N{EN DASH}%", "no requests", "no requests"]
     assert inside.services.covers.cache.get(cover)
 

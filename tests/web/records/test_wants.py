@@ -118,6 +118,15 @@ def test_the_answer_is_one_sentence(inside: Inside, text: str, says: str) -> Non
     assert ("VG+ · shelf Kallax 3" in page) == (says.startswith("You have it") or "under this name" in says)
 
 
+def test_an_artist_of_whom_something_else_is_wanted_is_no_record_on_the_wantlist(inside: Inside) -> None:
+    inside.services.library.import_rows([ROW])
+    inside.services.library.wants.type({"artist": "Soft Tide", "title": "Ebb"})
+    page = inside.stranger().get("/have?q=soft+tide").text
+    assert "You do not have it under this name." in page
+    assert "On your wantlist</h2>" in page
+    assert "You do not have it. It is on your wantlist." in inside.stranger().get("/have?q=soft+tide+ebb").text
+
+
 def test_what_is_on_the_wantlist_is_not_offered_for_it_again(inside: Inside) -> None:
     inside.services.library.wants.type({"artist": "Ada Quill", "title": "Ebb"})
     member = inside.logged_in("member")

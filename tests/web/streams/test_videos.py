@@ -212,6 +212,28 @@ def test_a_video_is_uploaded_and_a_damaged_one_refused_in_words(cinema: Cinema) 
     assert sorted(path for path in cinema.inside.folder.rglob("*_original.*")) == before
 
 
+PLAYLISTS = {
+    "HLS": "#EXTM3U\n#EXTINF:4,\n{secret}\n#EXT-X-ENDLIST\n",
+    "ffconcat": "ffconcat version 1.0\nfile '{secret}'\n",
+    "DASH": '<?xml version="1.0"?><MPD><Period><BaseURL>{secret}</BaseURL></Period></MPD>',
+    "SDP": "v=0\no=- 0 0 IN IP4 127.0.0.1\nc=IN IP4 127.0.0.1\nm=video 5004 RTP/AVP 96\n",
+}
+
+
+@pytest.mark.parametrize("name", PLAYLISTS)
+def test_a_playlist_with_the_name_of_a_video_is_refused(tmp_path: Path, name: str) -> None:
+    """Also behind the first box of a video; ffmpeg sees neither."""
+    with Inside(tmp_path / "vault") as inside:
+        stage = Stage(inside)
+        secret = tmp_path / "secret.mp4"
+        secret.write_bytes(video(2))
+        playlist = PLAYLISTS[name].format(secret=secret).encode()
+        assert send(stage, playlist)["kind"] == "not-an-image"
+        row = send(stage, video(2)[:32] + playlist)
+        assert (row["status"], row["kind"]) == (415, "not-a-video")
+        assert len(list(inside.folder.rglob("*_original.*"))) == len(stage.images)
+
+
 def test_a_server_without_ffmpeg_says_so(cinema: Cinema, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     row = send(cinema, video(4, colour="white"))

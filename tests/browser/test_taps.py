@@ -1,0 +1,156 @@
+"""An evening with thirty images by touch alone, from the upload to the last byte, with every tap counted.
+
+The counts are compared with benchmarks/TAPS.md, which sets them beside the ways that the documents of Lychee and Immich describe.
+"""
+
+import re
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.stage import photo
+from tests.support.vault import ROOT, Vault, wait_until
+from tests.support.visitor import SLUG, Browser, prepared
+
+Open = Callable[..., Any]
+PHONE = {"touch": True, "is_mobile": True}
+IMAGES = 30
+
+
+class Taps:
+    """Counts the taps of a task. A long press and a drag are one each; the chooser of files of the phone is not of ours."""
+
+    def __init__(self) -> None:
+        self.counts: dict[str, int] = {}
+        self._task = ""
+
+    def begin(self, task: str) -> None:
+        self._task = task
+        self.counts[task] = 0
+
+    def tap(self, locator: Any) -> None:
+        locator.tap()
+        self.counts[self._task] += 1
+
+    def touched(self) -> None:
+        self.counts[self._task] += 1
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Vault, Browser]]:
+    with Vault(tmp_path_factory.mktemp("taps") / "vault") as running:
+        yield running, prepared(running)
+
+
+@pytest.fixture(scope="module")
+def live_app(served: tuple[Vault, Browser]) -> str:
+    return served[0].url
+
+
+@pytest.fixture
+def as_owner(open_page: Open, served: tuple[Vault, Browser]) -> Open:
+    name, _, value = served[1].cookie.partition("=")
+    cookie = {"name": name, "value": value, "domain": "127.0.0.1", "path": "/", "httpOnly": True, "secure": False}
+    state = {"cookies": [{**cookie, "sameSite": "Lax", "expires": -1}], "origins": []}
+    return lambda path, *sizes, **more: open_page(path, *sizes, storage_state=state, **more)
+
+
+def press_and_drag(page: Any, first: int, last: int) -> None:
+    """Hold a finger on one tile and draw it to another: what lies between is selected."""
+
+    def middle(number: int) -> dict[str, float]:
+        box = page.locator(".shot .frame").nth(number).bounding_box()
+        return {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
+
+    touch = page.context.new_cdp_session(page)
+    start = middle(first)
+    touch.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [start]})
+    page.locator(".shot :checked").first.wait_for()
+    end = middle(last)  # seen now: the band has come
+    for step in range(1, 11):
+        between = {axis: start[axis] + (end[axis] - start[axis]) * step / 10 for axis in ("x", "y")}
+        touch.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": [between]})
+    page.wait_for_function(f"() => document.querySelectorAll('.shot :checked').length === {last - first + 1}")
+    touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+
+
+def count_of_selected(page: Any) -> int:
+    return int(page.locator(".shot :checked").count())
+
+
+def test_an_evening_by_touch(served: tuple[Vault, Browser], as_owner: Open, open_page: Open, tmp_path: Path) -> None:
+    taps = Taps()
+    paths = []
+    for number in range(IMAGES):
+        paths.append(tmp_path / f"IMG_{number:04}.jpg")
+        paths[-1].write_bytes(photo(7000 + number, 450, 600))
+    page = as_owner(f"/streams/{SLUG}", 390, 844, **PHONE)
+
+    taps.begin("upload thirty")
+    with page.expect_file_chooser() as chooser:
+        taps.tap(page.locator("label.button", has_text="Add").first)
+    chooser.value.set_files([str(path) for path in paths])
+    page.get_by_text(f"{IMAGES} of {IMAGES} uploaded").wait_for(timeout=180_000)
+    page.wait_for_function(f"() => document.querySelectorAll('.shot').length === {IMAGES}")
+    page.reload()
+
+    taps.begin("select ten of them and share them by a link")
+    press_and_drag(page, 0, 9)
+    taps.touched()
+    assert count_of_selected(page) == 10
+    taps.tap(page.get_by_role("button", name="Share"))
+    taps.tap(page.get_by_role("button", name="Create link"))
+    taps.tap(page.get_by_role("button", name="Copy the link"))
+    link = page.get_by_label("Link", exact=True).input_value()
+
+    taps.begin("see them as a visitor and download them as a ZIP")
+    guest = open_page(link, 390, 844, accept_downloads=True, **PHONE)
+    assert guest.locator(".shot").count() == 10
+    with guest.expect_download() as download:
+        taps.tap(guest.get_by_role("link", name="Download all"))
+    download.value.save_as(tmp_path / "all.zip")
+    assert len(zipfile.ZipFile(tmp_path / "all.zip").namelist()) == 10
+
+    taps.begin("delete ten and bring them back")
+    page.goto(f"/streams/{SLUG}")
+    press_and_drag(page, 0, 9)
+    taps.touched()
+    taps.tap(page.get_by_role("button", name="Trash", exact=True))
+    page.get_by_text("10 images moved to the trash.").wait_for()
+    assert open_page(link, 390, 844, **PHONE).locator(".shot").count() == 0
+    taps.tap(page.get_by_role("button", name="Undo"))
+    page.wait_for_function(f"() => document.querySelectorAll('.shot').length === {IMAGES}")
+    assert open_page(link, 390, 844, **PHONE).locator(".shot").count() == 10
+
+    taps.begin("delete one for good")
+    gone = page.locator(".shot").first.get_attribute("data-id")
+    body = paths[0].read_bytes()
+    press_and_drag(page, 0, 0)
+    taps.touched()
+    assert count_of_selected(page) == 1
+    taps.tap(page.get_by_role("button", name="Trash", exact=True))
+    page.get_by_text("1 image moved to the trash.").wait_for()
+    page.locator("[data-undo-close]").tap()
+    taps.touched()
+    taps.tap(page.get_by_role("link", name="More for this stream"))
+    taps.tap(page.locator("#tools").get_by_role("link", name="Trash"))
+    taps.tap(page.locator(".shot label").first)
+    taps.tap(page.get_by_role("button", name="Delete for good"))
+    page.get_by_role("heading", name="Delete 1 image for good?").wait_for()
+    taps.tap(page.get_by_role("button", name="Delete for good"))
+    page.get_by_role("heading", name="The trash is empty").wait_for()
+
+    folder = served[0].folder
+    wait_until(lambda: not [path for path in folder.rglob("*") if gone in path.name])
+    kept = [path for path in folder.rglob("*") if path.is_file() and body in path.read_bytes()]
+    assert kept == [], "no byte of it is left"
+    assert open_page(link, 390, 844, **PHONE).locator(".shot").count() == 9
+    assert page.complaints == []
+
+    print("\n" + "\n".join(f"{count:3} {task}" for task, count in taps.counts.items()))
+    table = (ROOT / "benchmarks/TAPS.md").read_text(encoding="utf-8")
+    known = {task: int(count) for task, count in re.findall(r"^\| ([^|]+?) \| ([0-9]+) \|", table, re.MULTILINE)}
+    assert known == taps.counts
