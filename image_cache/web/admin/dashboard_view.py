@@ -1,6 +1,7 @@
 """View model of the dashboard: the three caches, charts, jobs, hosts, errors and the card. Reads only."""
 
 import time
+from typing import TYPE_CHECKING
 
 from image_cache.engine.stats.history import DAY_S, LONG_S, HostFigures
 from image_cache.files.listing import entries
@@ -9,7 +10,6 @@ from image_cache.maintenance.cache_figures import cache_figures
 from image_cache.maintenance.counters_since import counters_since
 from image_cache.maintenance.health.check import verdict
 from image_cache.maintenance.readonly_vault import ReadonlyVault
-from image_cache.maintenance.top_entries import TopEntry, biggest, most_requested
 from image_cache.models import TaskState
 from image_cache.services import Services
 from image_cache.units import counted
@@ -18,6 +18,9 @@ from image_cache.web.admin.one_view import store_rows
 from image_cache.web.admin.storage_wear import clock, curve_chart, curve_note, wear_chart, wear_facts, years
 from image_cache.web.files.view_models import file_row
 from image_cache.web.template_helpers import rough
+
+if TYPE_CHECKING:
+    from image_cache.maintenance.top_entries import TopEntry
 
 MIN_GROWTH_DAYS = 3  # of history, before a growth is shown
 TASK_LAMPS = {"waiting": "waiting", "running": "working", "done": "well", "failed": "failed", "cancelled": "waiting"}
@@ -132,8 +135,10 @@ def _progress(services: Services, *, is_paused: bool) -> list[JobRow]:
     return [JobRow("Collection covers", detail, lamp, state, progress.done / progress.total)]
 
 
-def _tops(vault: ReadonlyVault) -> list[tuple[str, list[TopEntry], str]]:
+def _tops(vault: ReadonlyVault) -> "list[tuple[str, list[TopEntry], str]]":
     """Return the two lists of entries with their headings, and what is said where a list is empty."""
+    from image_cache.maintenance.top_entries import biggest, most_requested  # with the first look at the page
+
     big, most = biggest(vault), most_requested(vault)
     return [
         ("Biggest", [one for entries in big.values() for one in entries], "Nothing is cached yet."),
