@@ -272,7 +272,7 @@ class Uploads:
     def _read(self, data: bytes | BinaryIO) -> bytes:
         body = data if isinstance(data, bytes) else self._read_file(data)
         if len(body) > self.limits.max_bytes:
-            raise UploadTooLarge(self.limits.max_bytes, len(body) if isinstance(data, bytes) else data.seek(0, os.SEEK_END))
+            raise UploadTooLarge(self.limits.max_bytes, len(body) if isinstance(data, bytes) else _size_of(data))
         if not body:
             raise ImageRejected("the file is empty")
         return body
@@ -291,3 +291,11 @@ class Uploads:
         if count >= self.limits.max_images:
             raise QuotaExceeded(self.limits.max_images)
         self._quotas.check(stream, size_bytes)
+
+
+def _size_of(file: BinaryIO) -> int:
+    """Return how large a file is, of which nothing more is read."""
+    at = file.tell()
+    size = file.seek(0, os.SEEK_END)
+    file.seek(at)
+    return size
