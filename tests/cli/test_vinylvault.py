@@ -277,6 +277,7 @@ def test_the_help_needs_nothing_of_the_vault() -> None:
         "image_cache.cli",
         "image_cache.cli.group",
         "image_cache.cli.main",
+        "image_cache.frozen",
         "image_cache.resources",
     }
 
@@ -285,8 +286,8 @@ def test_the_help_needs_nothing_of_the_vault() -> None:
     ("words", "offered"),
     [
         ("vinylvault sta", {"status"}),
-        ("vinylvault re", {"report", "repair", "restore", "remove"}),
-        ("vinylvault users ", {"add", "list", "password", "remove"}),
+        ("vinylvault re", {"report", "repair", "reset-counters", "restore", "remove"}),
+        ("vinylvault users ", {"add", "list", "password", "quota", "remove", "usage"}),
         ("vinylvault health --w", {"--wait"}),
         ("vinylvault users add Vera --role o", {"operator", "owner"}),
     ],

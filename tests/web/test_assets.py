@@ -31,6 +31,7 @@ HAIRLINE_PX = {"0", "1"}
 AREAS_OF_SHEETS = {  # sheets of single pages of an area
     **dict.fromkeys(("crates", "edit", "merge", "now", "select", "wants"), "records"),
     "operator": "admin",
+    "kiosk": "streams",
     "share": "streams",
 }
 # The charts and tables of the dashboard, the line of a task, the table of links.

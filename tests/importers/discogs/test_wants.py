@@ -15,15 +15,15 @@ WANTS = r"/wants\?"
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[DiscogsServer]:
+def discogs() -> Iterator[DiscogsServer]:
     with DiscogsServer(records=5, window_s=WINDOW_S, images="self") as running:
         yield running
 
 
 @pytest.fixture
-def services(server: DiscogsServer, tmp_path: Path) -> Iterator[Services]:
-    server.control(reset=5, forget=True)
-    with Opened(tmp_path / "vault", server) as inside:
+def services(discogs: DiscogsServer, tmp_path: Path) -> Iterator[Services]:
+    discogs.control(reset=5, forget=True)
+    with Opened(tmp_path / "vault", discogs) as inside:
         connect(inside.services)
         yield inside.services
 
@@ -32,11 +32,11 @@ def wanted(services: Services) -> dict[str, str]:
     return {want.source_id: want.all_notes for want in services.library.wants.table.wanted()}
 
 
-def test_a_wantlist_comes_in_with_the_collection_in_as_few_calls_as_it_takes(services: Services, server: DiscogsServer) -> None:
-    server.control(wants=[[100_100 + n, "up to £25" if n == 3 else ""] for n in range(203)], forget=True)
+def test_a_wantlist_comes_in_with_the_collection_in_as_few_calls_as_it_takes(services: Services, discogs: DiscogsServer) -> None:
+    discogs.control(wants=[[100_100 + n, "up to £25" if n == 3 else ""] for n in range(203)], forget=True)
     ended = sync(services)
     assert "203 records on the wantlist, 203 new." in ended.outcome["says"]
-    assert [path.split("page=")[1].split("&")[0] for path in server.paths(WANTS)] == ["1", "2", "3"]
+    assert [path.split("page=")[1].split("&")[0] for path in discogs.paths(WANTS)] == ["1", "2", "3"]
     found = wanted(services)
     assert len(found) == 203
     assert found["100103"] == "up to £25"
@@ -45,13 +45,13 @@ def test_a_wantlist_comes_in_with_the_collection_in_as_few_calls_as_it_takes(ser
     assert one.cover_url
     assert services.covers.registry.summary("covers")[0] > 180
     assert services.library.count() == 5
-    assert server.log()["over"] == 0
+    assert discogs.log()["over"] == 0
 
 
-def test_what_was_bought_is_said_and_what_is_no_longer_listed_goes(services: Services, server: DiscogsServer) -> None:
-    server.control(wants=[[100_050, "for Ann"], [100_051, ""], [100_052, ""]])
+def test_what_was_bought_is_said_and_what_is_no_longer_listed_goes(services: Services, discogs: DiscogsServer) -> None:
+    discogs.control(wants=[[100_050, "for Ann"], [100_051, ""], [100_052, ""]])
     sync(services)
-    server.control(wants=[[100_050, "for Ann"], [100_052, ""]], add=[50])  # 50 was bought, and is still on the list there
+    discogs.control(wants=[[100_050, "for Ann"], [100_052, ""]], add=[50])  # 50 was bought, and is still on the list there
     says = sync(services).outcome["says"]
     assert "2 records on the wantlist, 0 new, 1 removed." in says
     assert says.endswith("1 new record was on your wantlist.")
@@ -64,11 +64,11 @@ def test_what_was_bought_is_said_and_what_is_no_longer_listed_goes(services: Ser
 
 @pytest.mark.parametrize("fault", ["500", "403", "404", "html", "cut", "reset"])
 def test_a_wantlist_that_cannot_be_read_is_said_and_the_collection_comes_in(
-    services: Services, server: DiscogsServer, fault: str
+    services: Services, discogs: DiscogsServer, fault: str
 ) -> None:
-    server.control(wants=[[100_050, ""]])
+    discogs.control(wants=[[100_050, ""]])
     sync(services)
-    server.control(add=[60], faults=[{"path": WANTS, "kind": fault}])
+    discogs.control(add=[60], faults=[{"path": WANTS, "kind": fault}])
     ended = sync(services)
     assert (ended.state, services.library.count()) == ("done", 6)
     assert "Could not read the wantlist" in ended.outcome["says"]
@@ -76,10 +76,10 @@ def test_a_wantlist_that_cannot_be_read_is_said_and_the_collection_comes_in(
     assert services.discogs.status().fault == ""
 
 
-def test_an_emptied_or_changing_list_takes_nothing_away(services: Services, server: DiscogsServer) -> None:
-    server.control(wants=[[100_050, ""], [100_051, ""]])
+def test_an_emptied_or_changing_list_takes_nothing_away(services: Services, discogs: DiscogsServer) -> None:
+    discogs.control(wants=[[100_050, ""], [100_051, ""]])
     sync(services)
-    server.control(wants=[])
+    discogs.control(wants=[])
     sync(services)
     assert len(wanted(services)) == 2
 
