@@ -41,6 +41,9 @@ def widest(text: str) -> int:
     return max(len(line) for line in re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text).splitlines())
 
 
+pytestmark = pytest.mark.server
+
+
 @pytest.fixture
 def stopped(tmp_path: Path, origin: Origin) -> dict[str, str]:
     """A vault with covers, stream images and a file; its service has ended."""

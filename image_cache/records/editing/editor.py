@@ -151,7 +151,7 @@ class RecordEditor:
         with self._db.write() as conn:
             change = self._changes.change(conn, change_id) if 0 < change_id < 2**63 else None
             if change is None:
-                raise FieldRejected("change", "This change is undone already, or too old.")
+                raise FieldRejected("change", "This change was already undone, or is too old.")
             album = self._known(change.album_id)
             if text_of(album, change.field) != change.after:
                 what = FIELDS[change.field]
