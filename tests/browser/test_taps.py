@@ -127,7 +127,8 @@ def test_an_evening_by_touch(served: tuple[Vault, Browser], as_owner: Open, open
 
     taps.begin("delete one for good")
     gone = page.locator(".shot").first.get_attribute("data-id")
-    body = paths[0].read_bytes()
+    folder = served[0].folder
+    body = next(folder.rglob(f"{gone}_original.*")).read_bytes()
     press_and_drag(page, 0, 0)
     taps.touched()
     assert count_of_selected(page) == 1
@@ -143,7 +144,6 @@ def test_an_evening_by_touch(served: tuple[Vault, Browser], as_owner: Open, open
     taps.tap(page.get_by_role("button", name="Delete for good"))
     page.get_by_role("heading", name="The trash is empty").wait_for()
 
-    folder = served[0].folder
     wait_until(lambda: not [path for path in folder.rglob("*") if gone in path.name])
     kept = [path for path in folder.rglob("*") if path.is_file() and body in path.read_bytes()]
     assert kept == [], "no byte of it is left"

@@ -151,6 +151,7 @@ def test_the_keys_of_a_kiosk_type_into_the_search_and_hold_umlauts(open_page: Op
     assert page.locator(".find.wide input").get_attribute("inputmode") == "none"
     for letter in "ada":
         board.get_by_role("button", name=letter, exact=True).tap()
+    page.wait_for_url(lambda url: url.endswith("q=ada"))  # the last search is shown
     page.get_by_text("Ada and the Number 1").first.wait_for()
     assert page.locator(".find.wide input").input_value() == "ada"
     page.screenshot(path=tmp_path / "keys.png")

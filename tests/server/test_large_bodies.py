@@ -20,7 +20,12 @@ LIMIT_MB = 2
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Vault, dict[str, Browser]]]:
     folder = tmp_path_factory.mktemp("bodies") / "vault"
-    with Vault(folder, VINYL_VAULT_MAX_IMPORT_MB=str(LIMIT_MB), VINYL_VAULT_MAX_UPLOAD_REQUEST_MB="30") as vault:
+    with Vault(
+        folder,
+        VINYL_VAULT_MAX_IMPORT_MB=str(LIMIT_MB),
+        VINYL_VAULT_MAX_UPLOAD_REQUEST_MB="30",
+        VINYL_VAULT_MAX_VIDEO_UPLOAD_SIZE_MB="0",
+    ) as vault:
         owner = prepared(vault)
         yield vault, {"operator": Browser(vault, "operator"), "owner": owner}
 

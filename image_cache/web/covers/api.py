@@ -1,10 +1,13 @@
 """Cover cache over HTTP, for the scripts of the pages and for operators: `/api/cache/...`. Bodies are JSON objects."""
 
+from contextlib import suppress
+
 from flask import Blueprint, Response, jsonify
 from werkzeug.exceptions import BadRequest
 
 from image_cache.covers import NAMESPACE, PAGE, VISIBLE, WARM
 from image_cache.covers.preload import preload
+from image_cache.db.database import DatabaseError
 from image_cache.engine.key import DIGEST
 from image_cache.errors import UnknownImage
 from image_cache.maintenance.cache_figures import cache_figures
@@ -31,13 +34,14 @@ def cache_stats() -> Response:
         from image_cache.maintenance import top_entries  # imported with the first question of an operator
 
         vault = services().vault
-        caches = cache_figures(vault)
-        counted = counters_since(vault.catalog, caches)
-        stats["caches"] = {cache.name: cache.to_dict() for cache in caches}
-        stats["since"] = counted.since or None
-        stats["caches_since"] = {cache.name: cache.to_dict() for cache in counted.caches}
-        stats["biggest"] = top_entries.top_dicts(top_entries.biggest(vault))
-        stats["most_requested"] = top_entries.top_dicts(top_entries.most_requested(vault))
+        with suppress(DatabaseError):  # a broken catalogue takes its own figures away, not those of the covers
+            caches = cache_figures(vault)
+            stats["caches"] = {cache.name: cache.to_dict() for cache in caches}
+            counted = counters_since(vault.catalog, caches)
+            stats["since"] = counted.since or None
+            stats["caches_since"] = {cache.name: cache.to_dict() for cache in counted.caches}
+            stats["biggest"] = top_entries.top_dicts(top_entries.biggest(vault))
+            stats["most_requested"] = top_entries.top_dicts(top_entries.most_requested(vault))
     else:
         stats.pop("paused_hosts")
     return jsonify(stats)

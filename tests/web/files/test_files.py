@@ -319,7 +319,7 @@ def test_the_macro_shows_figures_on_any_page(inside: Inside, origin: Origin) -> 
         shown = inside.app.jinja_env.from_string(source).render()
     assert "Hit rate" in shown
     assert "<form" not in shown  # what a visitor has
-    assert "css/files.css" in shown, "the page that imports the macro has no style sheet of files"
+    assert "/sheets/files.css" in shown, "the page that imports the macro has no style sheet of files"
 
 
 def test_a_vault_without_files_gets_no_threads_and_no_folder(inside: Inside) -> None:

@@ -75,7 +75,7 @@ def test_others_are_refused_without_the_figures_of_the_owner(stage: Stage) -> No
     code, _ = stage.streams.shares.create(stage.stream, stage.streams.members.viewer("owner"), may_upload=True)
     page = stage.ask("stranger", "POST", f"/s/{code}/add", data=files((photo(1), "new.jpg")))
     assert page.status_code == 400
-    assert "This stream takes no more images." in page.text
+    assert "This stream accepts no more images." in page.text
     assert "MB:" not in page.text
 
 
