@@ -166,8 +166,9 @@ def test_03_cold_warm_and_an_upload_work_within_the_walls_of_the_unit(pi: Machin
     ]
     (pi.share / "records.json").write_text(json.dumps(rows))
     assert "4 new" in pi.run("vinylvault", "albums", "import", "/srv/records.json").stdout
-    pi.run("install", "-m", "600", "/srv/records.json", "/root/records.json")
-    for command in ("vinylvault albums import /root/records.json", "cd /root && vinylvault import records.json"):
+    pi.run("install", "-d", "-m", "700", "/home/own")  # a folder that the account of the service cannot enter
+    pi.run("install", "-m", "600", "/srv/records.json", "/home/own/records.json")
+    for command in ("vinylvault albums import /home/own/records.json", "cd /home/own && vinylvault import records.json"):
         assert "4 unchanged" in pi.run("sh", "-c", command).stdout, "a file that the user of the service cannot read"
     assert pi.run("find", "/var/backups/vinylvault", "-name", ".import-*").stdout == ""
     pi.run("vinylvault", "users", "add", "owner", "--role", "operator", stdin=f"{PASSWORD}\n")
@@ -567,15 +568,15 @@ def test_18_at_night_it_cleans_up_and_backs_up_and_a_backup_comes_back(pi: Machi
     print(kept)
     assert len(kept) == 1
     assert kept[0].startswith("vinylvault 600 /var/backups/vinylvault/vinylvault-")
-    pi.run("vinylvault", "backup", "/root/all.tar")
-    assert pi.run("stat", "-c", "%U %a", "/root/all.tar").stdout == "root 600\n"
-    assert pi.run("vinylvault", "export", "/root/all.csv").stdout == "Exported 4 records to /root/all.csv.\n"
-    assert pi.read("/root/all.csv").count("\n") == 1 + 4
-    assert pi.run("vinylvault", "take-along", "/root/all.html").stdout.endswith("written to /root/all.html.\n")
+    pi.run("vinylvault", "backup", "/home/all.tar")
+    assert pi.run("stat", "-c", "%U %a", "/home/all.tar").stdout == "root 600\n"
+    assert pi.run("vinylvault", "export", "/home/all.csv").stdout == "Exported 4 records to /home/all.csv.\n"
+    assert pi.read("/home/all.csv").count("\n") == 1 + 4
+    assert pi.run("vinylvault", "take-along", "/home/all.html").stdout.endswith("written to /home/all.html.\n")
     assert pi.run("vinylvault", "--version").stdout == f"VinylVault, version {release(pi)}\n"
     pi.run("systemctl", "stop", "vinylvault.service")
     pi.run("sh", "-c", "rm -rf /var/lib/vinylvault/state/* /var/cache/vinylvault/*")
-    print(pi.run("vinylvault", "restore", "/root/all.tar").stdout)
+    print(pi.run("vinylvault", "restore", "/home/all.tar").stdout)
     with pi.network():
         wait_until(answers, 180)
         assert FRONT.get("/health").json()["checks"]["Catalogue"]["message"] == "4 records."
