@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.origin import Origin, jpeg
 from tests.support.vault import Vault
+from tests.support.visitor import Browser
 
 RULES = ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice"]
 ARGS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--disable-background-networking"]
@@ -166,6 +167,15 @@ def open_page(chromium: Any, live_app: str) -> Iterator[Callable[..., Any]]:
     yield open_one
     for context in contexts:
         context.close()
+
+
+@pytest.fixture
+def as_owner(open_page: Callable[..., Any], served: tuple[Vault, Browser]) -> Callable[..., Any]:
+    """Open a page like `open_page`, logged in as the owner. The file of tests has the fixture `served`: its vault and that owner."""
+    name, _, value = served[1].cookie.partition("=")
+    cookie = {"name": name, "value": value, "domain": "127.0.0.1", "path": "/", "httpOnly": True, "secure": False}
+    state = {"cookies": [{**cookie, "sameSite": "Lax", "expires": -1}], "origins": []}
+    return lambda path, *sizes, **more: open_page(path, *sizes, storage_state=state, **more)
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,7 @@ IMAGES = 30
 
 
 class Taps:
-    """Counts the taps of a task. A long press and a drag are one each; the chooser of files of the phone is not of ours."""
+    """Counts the taps of a task. A long press and a drag count as one each. Taps in the phone's own file chooser do not count."""
 
     def __init__(self) -> None:
         self.counts: dict[str, int] = {}
@@ -48,14 +48,6 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Vault, Br
 @pytest.fixture(scope="module")
 def live_app(served: tuple[Vault, Browser]) -> str:
     return served[0].url
-
-
-@pytest.fixture
-def as_owner(open_page: Open, served: tuple[Vault, Browser]) -> Open:
-    name, _, value = served[1].cookie.partition("=")
-    cookie = {"name": name, "value": value, "domain": "127.0.0.1", "path": "/", "httpOnly": True, "secure": False}
-    state = {"cookies": [{**cookie, "sameSite": "Lax", "expires": -1}], "origins": []}
-    return lambda path, *sizes, **more: open_page(path, *sizes, storage_state=state, **more)
 
 
 def press_and_drag(page: Any, first: int, last: int) -> None:

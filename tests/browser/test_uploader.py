@@ -27,14 +27,6 @@ def live_app(served: tuple[Vault, Browser]) -> str:
     return served[0].url
 
 
-@pytest.fixture
-def as_owner(open_page: Open, served: tuple[Vault, Browser]) -> Open:
-    name, _, value = served[1].cookie.partition("=")
-    cookie = {"name": name, "value": value, "domain": "127.0.0.1", "path": "/", "httpOnly": True, "secure": False}
-    state = {"cookies": [{**cookie, "sameSite": "Lax", "expires": -1}], "origins": []}
-    return lambda path, *sizes, **more: open_page(path, *sizes, storage_state=state, **more)
-
-
 def slow(page: Any, bytes_a_s: int) -> None:
     """Let the line send so fast only; -1 for as fast as it can."""
     session = page.context.new_cdp_session(page)

@@ -30,14 +30,6 @@ def live_app(served: tuple[Vault, Browser]) -> str:
     return served[0].url
 
 
-@pytest.fixture
-def as_owner(open_page: Open, served: tuple[Vault, Browser]) -> Open:
-    name, _, value = served[1].cookie.partition("=")
-    cookie = {"name": name, "value": value, "domain": "127.0.0.1", "path": "/", "httpOnly": True, "secure": False}
-    state = {"cookies": [{**cookie, "sameSite": "Lax", "expires": -1}], "origins": []}
-    return lambda path, *sizes, **more: open_page(path, *sizes, storage_state=state, **more)
-
-
 def test_a_video_is_uploaded_and_played(
     served: tuple[Vault, Browser], as_owner: Open, open_page: Open, axe: Any, tmp_path: Path
 ) -> None:
