@@ -9,6 +9,7 @@ import math
 import select
 import selectors
 import time
+from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import islice
@@ -180,11 +181,14 @@ class KeepingWorker(ThreadWorker):  # type: ignore[misc]
         if conn in table:
             then(conn)
 
+    @abstractmethod
     def _collect(self, conn: Connection, ahead: bytes) -> None:
-        raise NotImplementedError
+        """The worker supplies it."""
 
+    @abstractmethod
     def _send_rest(self, conn: Connection, rest: bytes) -> None:
-        raise NotImplementedError
+        """The worker supplies it."""
 
+    @abstractmethod
     def _close(self, conn: Connection) -> None:
-        raise NotImplementedError
+        """The worker supplies it."""

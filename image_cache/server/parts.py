@@ -6,6 +6,7 @@ A thread makes the next parts when those before are sent, and is free again at o
 import logging
 import os
 import time
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from types import SimpleNamespace
 from typing import IO, Any
@@ -109,8 +110,10 @@ class PartsWorker(KeepingWorker):
     def _stop_pause(self, conn: Connection) -> None:
         del self._paused[conn]
 
+    @abstractmethod
     def _in_thread(self, conn: Connection, work: Any, then: Any) -> None:
-        raise NotImplementedError
+        """The worker supplies it."""
 
+    @abstractmethod
     def _send_on(self, conn: Connection) -> None:
-        raise NotImplementedError
+        """The worker supplies it."""

@@ -76,7 +76,7 @@ class BodyLimits:
 
     @property
     def too_large(self) -> str:
-        """Return what a larger request is told."""
+        """Return the message that refuses a larger request."""
         if self.request_bytes > self.file_bytes + FORM_OVERHEAD_BYTES:
             return f"This is too much at once. Send at most {self.request_bytes / MEGABYTE:g} MB at a time."
         return f"This file is too large. The limit is {self.file_bytes / MEGABYTE:g} MB. {self.advice}".rstrip()
@@ -191,7 +191,7 @@ class UploadRequest(Request):
     """A request whose files are received into `UploadBuffer`s."""
 
     file_limit_bytes = IN_MEMORY_BYTES
-    too_large = ""  # what a request over its limit is told
+    too_large = ""  # the message that refuses a request over its limit
     buffer_dir: str | None = None
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""The space of an owner: what counts, who is refused, before a byte is stored where the length is known, and who is told what."""
+"""The space of an owner: what counts, which uploads the server refuses before it stores a byte, and what each role reads about it."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -513,7 +513,7 @@ def test_the_macros_serve_any_template_and_show_what_the_session_may_see(
     assert ('enctype="multipart/form-data"' in text) == may_upload
     assert ("Clear page cache" in text) == may_upload
     assert (f"/streams/{SLUG}/images/{image_id}/detail" in text[text.index("\nE") :]) == may_upload
-    assert "/sheets/streams.css" in gallery, "a page that is not one of ours has no style sheet of streams"
+    assert "/sheets/streams.css" in gallery, "a page of another application loads the style sheet of streams"
     assert "js/streams/stream.js" in gallery
     assert ('src="/assets/' in text[: text.index("B<")] and "js/streams/uploader.js" in text) == may_upload
 
