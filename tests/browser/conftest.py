@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,14 @@ IS_SETTLED = """() => {
 def is_of_the_browser(error: str) -> bool:
     """Tell what the browser says of itself: on a slow machine the movement from page to page comes too late, and is left out."""
     return error.startswith("Transition was aborted because of")
+
+
+def keep_screenshot(page: Any, path: Path) -> None:
+    """Write what can be seen, for a person to look at. Chromium refuses while one page moves into the next; no test needs it."""
+    from playwright.sync_api import Error  # only where there is a browser
+
+    with suppress(Error):
+        page.screenshot(path=path)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

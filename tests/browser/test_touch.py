@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.browser.conftest import keep_screenshot
 from tests.imaging.test_barcode import photo
 from tests.support.musicbrainz import Archive
 from tests.support.origin import jpeg
@@ -46,7 +47,7 @@ class Finger:
         self.page.wait_for_load_state("load")
 
     def look(self, name: str) -> None:
-        self.page.screenshot(path=self._folder / f"{name}-{self.page.viewport_size['width']}.png")
+        keep_screenshot(self.page, self._folder / f"{name}-{self.page.viewport_size['width']}.png")
         assert self.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
 
 
@@ -103,7 +104,7 @@ def test_a_tap_on_the_cover_enlarges_it_and_further_images_follow(open_page: Ope
     page.set_input_files("#image-file", inner)
     page.get_by_role("button", name="Add image").tap()
     page.get_by_text("Image added.").wait_for()
-    page.screenshot(path=tmp_path / "images.png", full_page=True)
+    keep_screenshot(page, tmp_path / "images.png")
     page.goto(path)
     for _ in range(40):
         if page.locator(".further a").count():
@@ -111,11 +112,11 @@ def test_a_tap_on_the_cover_enlarges_it_and_further_images_follow(open_page: Ope
         page.wait_for_timeout(250)
         page.reload()
     assert not page.evaluate("performance.getEntriesByType('resource').some(({ name }) => name.includes('photoswipe'))")
-    page.screenshot(path=tmp_path / "record.png")
+    keep_screenshot(page, tmp_path / "record.png")
     page.get_by_role("link", name="Enlarge the cover").tap()
     page.locator(".pswp--open .lightbox-caption b", has_text="Cover").wait_for()
     page.wait_for_function(IS_LARGE, timeout=90_000)  # behind the covers of the wall in the queue
-    page.screenshot(path=tmp_path / "lightbox.png")
+    keep_screenshot(page, tmp_path / "lightbox.png")
     assert page.locator(".lightbox-caption a").count() == 0
     inner_caption = page.locator(".lightbox-caption b", has_text="Inner sleeve")
     for _ in range(60):  # a key that comes before its opening is over is lost; after the last image there is none
@@ -154,7 +155,7 @@ def test_the_keys_of_a_kiosk_type_into_the_search_and_hold_umlauts(open_page: Op
     page.wait_for_url(lambda url: url.endswith("q=ada"))  # the last search is shown
     page.get_by_text("Ada and the Number 1").first.wait_for()
     assert page.locator(".find.wide input").input_value() == "ada"
-    page.screenshot(path=tmp_path / "keys.png")
+    keep_screenshot(page, tmp_path / "keys.png")
     first = page.locator(".rows .row").first.bounding_box()
     assert first["y"] + first["height"] <= board.bounding_box()["y"]
     for one in board.get_by_role("button").all():
