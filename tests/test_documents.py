@@ -16,7 +16,9 @@ LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)#]+)[^)]*\)")
 PINNED = re.compile(r"[a-z0-9][a-z0-9._-]*==[0-9][a-z0-9.]*( ;.*)? \\|    --hash=sha256:[0-9a-f]{64}( \\)?|\s*#.*|")
 MOST_LINES, MOST_CHARACTERS = 150, 130  # of a page; of a line of prose
 LONG = {ROOT / name for name in ("docs/reference/commands.md", "docs/SETTINGS.md")}  # generated
-LONG |= {ROOT / name for name in ("CHANGELOG.md", "benchmarks/RESULTS.md", "benchmarks/PI.md")}  # grow with each version or measurement
+LONG |= {
+    ROOT / name for name in ("CHANGELOG.md", "benchmarks/RESULTS.md", "benchmarks/PI.md")
+}  # grow with each version or measurement
 SYMBOL = re.compile(r"`([A-Z][A-Za-z]+)\.([a-z_]+)`")
 
 
