@@ -426,7 +426,7 @@ do_update() {
     source=$origin
     if [[ -d $source/.git ]]; then
       runuser -u "$(stat -c %U "$source")" -- git -C "$source" pull --quiet --ff-only ||
-        refuse "'git pull' failed in $source. Nothing was changed."
+        refuse "'git pull' failed in $source. Nothing was changed. If files were changed there: git -C $source stash. To start afresh, clone it again, then: vinylvault update --from FOLDER"
     fi
   fi
   if [[ -f $source ]]; then
@@ -743,11 +743,6 @@ main() {
       do_doctor "$@"
       return
       ;;
-    status | health | cleanup | report | monitor | explain | verify | preload | clear | probe | selftest)
-      need_root "$command" "$@"
-      monitor "$command" "$@"
-      return
-      ;;
     export | take-along)
       need_root "$command" "$@"
       need_installed
@@ -760,7 +755,8 @@ main() {
       do_import import "$@"
       return
       ;;
-    sync | discogs | scan | remove | alerts | log | reset-counters | users | streams | files | storage)
+    status | health | cleanup | report | monitor | explain | verify | preload | clear | probe | selftest | \
+      sync | discogs | scan | remove | alerts | log | reset-counters | users | streams | files | storage)
       need_root "$command" "$@"
       need_installed
       as_service venv/bin/python -m image_cache.cli "$command" "$@"

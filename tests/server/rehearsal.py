@@ -586,6 +586,8 @@ def test_18_at_night_it_cleans_up_and_backs_up_and_a_backup_comes_back(pi: Machi
         assert FRONT.get("/health").json()["checks"]["Catalogue"]["message"] == "4 records."
         images = Browser(FRONT, "owner").get("/api/streams/evening/images").json()["images"]
         assert len(images) == 2
+    assert pi.run("vinylvault", "cleanup", "--days", "30", ok=False).returncode == 0, "as the documents have it"
+    assert pi.run("vinylvault", "users", "add", "ida", ok=False).stderr.startswith("Usage: vinylvault users add")
     status = pi.run("vinylvault", "status", ok=False)
     print(status.stdout, status.stderr)
     assert status.returncode in (0, 1)
