@@ -552,9 +552,13 @@ do_backup() { # [FILE or FOLDER] [OPTIONS], in any order
   return "$status"
 }
 
-hand_over() { # PART FILE: to the person who asked for it
-  install -m 600 -o "${SUDO_UID:-0}" -g "${SUDO_GID:-0}" "$1" "$2" ||
-    refuse "cannot write $2. Check the free space, and that you may write there."
+hand_over() { # PART FILE: to the person who asked for it. FAT and exFAT, as most USB sticks have, know no owners
+  if ! (umask 077 && cp "$1" "$2.part"); then
+    rm -f "$2.part"
+    refuse "cannot write $2. Check the free space, and that the disk is not read-only."
+  fi
+  chown "${SUDO_UID:-0}:${SUDO_GID:-0}" "$2.part" 2>/dev/null || true
+  mv -f "$2.part" "$2"
 }
 
 do_write() { # COMMAND [FILE]: export or take-along

@@ -1,5 +1,7 @@
 """Installer: where `sudo vinylvault backup`, `restore` and `import` read and write, with the installed commands replaced by words."""
 
+import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -24,18 +26,18 @@ called() {
 }
 monitor() { called "$@"; }
 as_service() { [[ $1 == test ]] || called "${@:4}"; }
-install() { cp "${@: -2}"; }
+install() { cp "${@: -2}"; } # for the service
 """
 
 
-def run(tmp_path: Path, call: str) -> tuple[int, str]:
-    """Return the exit status and everything said, with the folders of the test by name."""
+def run(tmp_path: Path, call: str, *given: str) -> tuple[int, str]:
+    """Return the exit status and everything said, with the folders of the test by name. `given` is what bash is run with."""
     backups = tmp_path / "backups"
     backups.mkdir(exist_ok=True)
     text = SCRIPT[: SCRIPT.rindex('main "$@"')].replace("/var/backups/vinylvault", str(backups))
-    done = subprocess.run(
-        ["bash", "-c", f"{text}\n{PROGRAM}\n{call}"], capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path
-    )
+    command = [*given, "bash", "-c", f"{text}\n{PROGRAM}\n{call}"]
+    env = {**os.environ, "SUDO_UID": "10001", "SUDO_GID": "10001"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path, env=env)
     return done.returncode, (done.stdout + done.stderr).replace(str(tmp_path), "TMP")
 
 
@@ -100,3 +102,21 @@ def test_the_report_of_an_import_is_written_where_you_are(tmp_path: Path) -> Non
         assert (tmp_path / "problems.csv").read_text() == "made\n"
         (tmp_path / "problems.csv").unlink()
     assert list((tmp_path / "backups").iterdir()) == []
+
+
+def test_a_stick_that_knows_no_owners_takes_a_backup(tmp_path: Path) -> None:
+    """On FAT and exFAT the owner of a file cannot be set: `install -o` failed, and so did the backup."""
+    if os.geteuid() != 0 or shutil.which("setpriv") is None:
+        pytest.skip("needs root and setpriv")
+    status, said = run(tmp_path, "do_backup vault.tar", "setpriv", "--bounding-set=-chown", "--inh-caps=-chown")
+    assert (status, (tmp_path / "vault.tar").read_text()) == (0, "made\n"), said
+    assert (tmp_path / "vault.tar").stat().st_uid == 0
+    assert run(tmp_path, "do_backup other.tar")[0] == 0
+    assert (tmp_path / "other.tar").stat().st_uid == 10001
+    assert (tmp_path / "other.tar").stat().st_mode & 0o777 == 0o600
+
+
+def test_what_cannot_be_written_is_named_and_leaves_nothing(tmp_path: Path) -> None:
+    status, said = run(tmp_path, "do_backup /proc/vault.tar")
+    assert status == 1
+    assert said.endswith("VinylVault: cannot write /proc/vault.tar. Check the free space, and that the disk is not read-only.\n")
