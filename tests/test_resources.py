@@ -1,5 +1,6 @@
 """What a message says about the service: the command of the service manager that is there."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,18 @@ def test_on_a_server_the_service_is_a_unit(tmp_path: Path, monkeypatch: pytest.M
     assert service_command("restart") == "sudo systemctl restart vinylvault"
     assert log_command() == "sudo journalctl -u vinylvault -n 50"
     assert own_command("probe URL") == "sudo vinylvault probe URL"
+
+
+def test_no_message_names_a_command_that_only_a_checkout_has() -> None:
+    """`sudo vinylvault doctor` advised to run cache_monitor.py, which no one finds who installed it."""
+    for path in (ROOT / "image_cache").rglob("*.py"):
+        if path.name != "reference.py":  # which says that the old name still works
+            assert "cache_monitor.py --action" not in path.read_text(encoding="utf-8"), path
+
+
+def test_the_extras_of_the_image_have_a_default_that_every_compose_reads() -> None:
+    """podman-compose 1.0, that of Debian 12, handed `${VINYLVAULT_EXTRAS:-}` on as it is, and the build failed."""
+    assert re.findall(r"\$\{[^}]*:-\}", (ROOT / "compose.yaml").read_text(encoding="utf-8")) == []
 
 
 def test_elsewhere_it_is_what_someone_started_in_a_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

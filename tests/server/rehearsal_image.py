@@ -175,7 +175,11 @@ def test_01_it_is_built_and_serves_a_page(engine: Engine, wheels: Path) -> None:
     print(f"\nbuilt in {built_s:.0f} s: {size / 1e6:.0f} MB, {(size - below) / 1e6:.0f} MB above its base; up in {up_s:.1f} s")
     assert size - below < 120e6
     assert b"VinylVault" in engine.get("/").body
-    assert "Create it at /claim with this setup code" in engine.podman("logs", "vinylvault")
+    printed = engine.podman("logs", "vinylvault")
+    assert "Create it at /claim with this setup code" in printed
+    assert ".local" not in printed, "the name of the container, which no browser can reach"
+    planned = engine.run("podman-compose", "-f", "compose.yaml", "--dry-run", "build")
+    assert "EXTRAS= " in planned.stdout + planned.stderr, "podman-compose 1.0 reads no empty default"
 
 
 def test_02_it_has_no_rights_and_cannot_write_beside_its_volume(engine: Engine) -> None:
