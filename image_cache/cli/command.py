@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from image_cache import logs
+from image_cache.cli.action_log import user_name
 from image_cache.cli.context import CommandContext, settings_for_paths
 from image_cache.cli.group import FAILED_EXIT, INTERRUPTED_EXIT, Application, Console
 from image_cache.cli.output import Output, wrapped
@@ -82,11 +83,12 @@ class OwnProcess:
             return _fail(out, *_in_words(error, settings))
 
     def _run(self, command: VaultCommand, params: dict[str, Any], settings: Settings, out: Output) -> int:
+        user = user_name()  # before root becomes the user of the service
         if command.has_ownership_repair:
             restore_ownership(settings)
         drop_privileges(settings, is_reading=command.is_reading)
         os.umask(0o077)
-        context = CommandContext(settings, out, self.console.clock)
+        context = CommandContext(settings, out, self.console.clock, user=user)
         try:
             return command.call(context, params)
         finally:

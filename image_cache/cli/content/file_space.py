@@ -5,12 +5,13 @@ from typing import Any
 
 import click
 
+from image_cache.cli.action_log import log_action
 from image_cache.cli.command import VaultCommand
 from image_cache.cli.content.files import opened_file_services, opened_files
 from image_cache.cli.context import CommandContext
 from image_cache.cli.params import AbsolutePath
 from image_cache.errors import CacheError
-from image_cache.files.bandwidth import speed_words
+from image_cache.files.bandwidth import speed_words, words_for_log
 from image_cache.files.pins import find_file, pin, prune, unused, usage_by_origin
 from image_cache.units import counted, size
 
@@ -66,6 +67,7 @@ def remove(context: CommandContext, files: tuple[str, ...], pinned: bool) -> int
                 if stored.is_pinned and not pinned:
                     raise CacheError(f"{stored.name} is pinned. Unpin it first, or add --pinned.")
                 cache.remove(stored.digest)
+                log_action(context, "deletions", "removed 1 file", stored.name)
                 context.out.line(f"Removed {stored.name}, {size(stored.size_bytes)}.")
             except CacheError as error:
                 failed += 1
@@ -80,6 +82,9 @@ def prune_files(context: CommandContext, age_s: float, dry_run: bool) -> None:
     """Remove the files that were not used for AGE. Pinned files stay."""
     with opened_files(context) as cache:
         removed = unused(cache, age_s) if dry_run else prune(cache, age_s)
+        if removed and not dry_run:
+            words = f"unused for {age_s / 86400:g} days"
+            log_action(context, "deletions", f"removed {counted(len(removed), 'file')}", words)
     for stored in removed:
         context.out.line(f"{size(stored.size_bytes)}\t{stored.name} ({stored.remote.host})")
     verb = "would be removed" if dry_run else "removed"
@@ -120,6 +125,7 @@ def speed(context: CommandContext, limit: str | None, full_hours: str) -> None:
             except ValueError:
                 raise click.BadParameter(f"{limit!r} must be a number of MB per second, or none") from None
             files.change_speed(number, full_hours)
+            log_action(context, "limits", "changed the speed of downloads", words_for_log(number, full_hours))
         elif full_hours:
             raise click.UsageError("--full-hours takes a limit for the other hours, for example `files speed 4`.")
         words = speed_words(files.limits().speed, context.clock())
@@ -138,6 +144,7 @@ def link_folder(context: CommandContext, folder: Path | None, hard: bool, stop: 
     with opened_file_services(context) as files:
         if stop:
             files.limits.keep_link_folder("")
+            log_action(context, "limits", "stopped the folder of links")
             context.out.line("No folder of links is being updated.")
             return
         before = files.limits.link_folder()
@@ -148,6 +155,8 @@ def link_folder(context: CommandContext, folder: Path | None, hard: bool, stop: 
         except CacheError:
             files.limits.keep_link_folder(before[0], is_hard=before[1])
             raise
+        if folder is not None:
+            log_action(context, "limits", "chose a folder of links", str(folder))
     if report is None:
         raise CacheError("There is no folder of links yet. Name one: files link-folder FOLDER.")
     context.out.line(f"{counted(report.total, 'link')}: {len(report.made):,} made, {len(report.removed):,} removed.")
@@ -162,6 +171,7 @@ def _pin(context: CommandContext, files: tuple[str, ...], *, is_pinned: bool) ->
             try:
                 stored = find_file(cache, text)
                 pin(cache, stored.digest, is_pinned=is_pinned)
+                log_action(context, "limits", f"{'pinned' if is_pinned else 'unpinned'} 1 file", stored.name)
                 context.out.line(f"{'Pinned' if is_pinned else 'Unpinned'} {stored.name}, {size(stored.size_bytes)}.")
             except CacheError as error:
                 failed += 1
