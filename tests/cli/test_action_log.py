@@ -97,7 +97,7 @@ def steps(folder: Path, origin: Origin, url: str) -> list[Step]:
         Step("files unpin set.bin", (("limits", "unpinned 1 file", "set.bin"),)),
         Step("files pin set.bin", (("limits", "pinned 1 file", "set.bin"),)),
         Step("files rm set.bin --pinned", (("deletions", "removed 1 file", "set.bin"),)),
-        Step("files rm nothing.bin", status=1),
+        Step("files rm nothing.bin", status=2),
         Step("files registry rm set", (("deletions", "removed a registry of files", "set"),)),
         Step("files login add a.example", (("limits", "saved a login for files", "https://a.example"),), "s3cret"),
         Step("files login rm a.example", (("deletions", "removed a login for files", "a.example"),)),

@@ -7,7 +7,7 @@ import click
 
 from image_cache.cli.action_log import log_action
 from image_cache.cli.command import VaultCommand
-from image_cache.cli.content.files import opened_file_services, opened_files
+from image_cache.cli.content.files import opened_file_services, opened_files, sentence_of
 from image_cache.cli.context import CommandContext
 from image_cache.cli.params import AbsolutePath
 from image_cache.errors import CacheError
@@ -40,7 +40,7 @@ class Age(click.ParamType[float]):
 @click.command("pin", cls=VaultCommand)
 @FILES
 def pin_files(context: CommandContext, files: tuple[str, ...]) -> int:
-    """Pin each FILE: it is never evicted and never cleaned up. FILE is a name, a URL, or the start of a SHA-256."""
+    """Pin each FILE: it is never evicted and never cleaned up. FILE is a name, also that of a registry, a URL, or the start of a SHA-256."""
     return _pin(context, files, is_pinned=True)
 
 
@@ -55,15 +55,16 @@ def unpin_files(context: CommandContext, files: tuple[str, ...]) -> int:
 @FILES
 @click.option("--pinned", is_flag=True, help="Also remove files that are pinned.")
 def remove(context: CommandContext, files: tuple[str, ...], pinned: bool) -> int:
-    """Remove each FILE from the cache. FILE is a name, a URL, or the start of a SHA-256.
+    """Remove each FILE from the cache. FILE is a name, also that of a registry, a URL, or the start of a SHA-256.
 
-    The exit status is 1 if any file could not be removed.
+    The exit status is 1 if some could not be removed, 2 if none could.
     """
     failed = 0
-    with opened_files(context) as cache:
-        for text in files:
+    with opened_file_services(context) as opened:
+        cache = opened.cache
+        for text in dict.fromkeys(files):
             try:
-                stored = find_file(cache, text)
+                stored = find_file(cache, text, opened.groups.registries)
                 if stored.is_pinned and not pinned:
                     raise CacheError(f"{stored.name} is pinned. Unpin it first, or add --pinned.")
                 cache.remove(stored.digest)
@@ -71,8 +72,8 @@ def remove(context: CommandContext, files: tuple[str, ...], pinned: bool) -> int
                 context.out.line(f"Removed {stored.name}, {size(stored.size_bytes)}.")
             except CacheError as error:
                 failed += 1
-                context.out.note(str(error))
-    return 1 if failed else 0
+                context.out.note(sentence_of(error))
+    return _status(failed, files)
 
 
 @click.command("prune", cls=VaultCommand)
@@ -166,14 +167,20 @@ def link_folder(context: CommandContext, folder: Path | None, hard: bool, stop: 
 
 def _pin(context: CommandContext, files: tuple[str, ...], *, is_pinned: bool) -> int:
     failed = 0
-    with opened_files(context) as cache:
-        for text in files:
+    with opened_file_services(context) as opened:
+        cache = opened.cache
+        for text in dict.fromkeys(files):
             try:
-                stored = find_file(cache, text)
+                stored = find_file(cache, text, opened.groups.registries)
                 pin(cache, stored.digest, is_pinned=is_pinned)
                 log_action(context, "limits", f"{'pinned' if is_pinned else 'unpinned'} 1 file", stored.name)
                 context.out.line(f"{'Pinned' if is_pinned else 'Unpinned'} {stored.name}, {size(stored.size_bytes)}.")
             except CacheError as error:
                 failed += 1
-                context.out.note(str(error))
-    return 1 if failed else 0
+                context.out.note(sentence_of(error))
+    return _status(failed, files)
+
+
+def _status(failed: int, files: tuple[str, ...]) -> int:
+    """Return the exit status: 1 if some failed, 2 if all did."""
+    return 0 if not failed else 2 if failed == len(set(files)) else 1

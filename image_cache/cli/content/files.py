@@ -216,6 +216,12 @@ def _message(error: Exception) -> str:
     return f"{error.url.partition('?')[0]}: {error}" if isinstance(error, OriginError) else str(error)
 
 
+def sentence_of(error: CacheError) -> str:
+    """Return what went wrong as a sentence of its own."""
+    text = _message(error)
+    return text if text.endswith((".", "?")) else f"{text}."
+
+
 def _cells(entry: Entry) -> tuple[str, ...]:
     fetch = entry.fetch
     state = entry.state if fetch is None else f"{fetch.state} {size(fetch.done_bytes)}"
