@@ -90,7 +90,7 @@ def run(
         status = command.main(arguments, name, standalone_mode=False, obj=Console(stream, clock))
     except click.ClickException as error:
         if len(error.message) > MAX_CHARS:  # a value that was repeated in it
-            error.message = f"{error.message[:MAX_CHARS]}…"
+            error.message = f"{error.message[:MAX_CHARS]}…"  # type: ignore[misc]  # click calls it final, and reads it here
         error.show()
         return error.exit_code
     except click.Abort as error:
