@@ -108,6 +108,7 @@ def _show() -> int:
         server = subprocess.Popen(
             server_command(),
             cwd=SITE,
+            env={**os.environ, "VINYLVAULT_PARENT": str(os.getpid())},  # it ends with this process, however that ends
             start_new_session=True,
         )
         for number in (signal.SIGINT, signal.SIGTERM):
