@@ -65,6 +65,8 @@ def busy(tmp_path: Path, origin: Origin) -> Iterator[Vault]:
         slow = [origin.put(f"/slow-{n}.jpg", jpeg(300, 300, (n, 9, 9)), gate=over) for n in range(9)]
         vault.import_albums([{"artist": f"Slow {n}", "title": "T" * 90, "cover_url": url} for n, url in enumerate(slow)])
         vault.command("files", "get", origin.put("/volume.bin", b"x" * 3_000_000))
+        late = [origin.put(f"/{'long-name-' * 9}{n}.bin", b"y" * 3_000_000, gate=over) for n in range(3)]
+        assert [vault.post("/api/files", {"url": url}).status for url in late] == [202] * 3
         vault.get("/", Accept="text/html")
         wait_until(lambda: vault.get("/api/cache/stats").json()["running"] > 0, 60)
         yield vault
@@ -77,7 +79,7 @@ def test_status_and_report_fit_80_columns_with_all_three_caches_busy(busy: Vault
         assert widest(said.out) <= WIDTH, said.out
         for cache in ("covers", "streams", "files"):
             assert cache in said.out
-    assert re.search(r"^Queue +[1-9]\d* +0 +0 +[1-9]\d*$", operate(busy.env, "status", stream=Terminal()).out, re.MULTILINE)
+    assert re.search(r"^Queue +[1-9]\d* +0 +3 +[1-9]\d*$", operate(busy.env, "status", stream=Terminal()).out, re.MULTILINE)
 
 
 def test_monitor_fits_a_terminal_of_24_lines_and_shows_what_is_requested_most(busy: Vault) -> None:
