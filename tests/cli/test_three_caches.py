@@ -21,6 +21,7 @@ from image_cache.cli.maintenance.status import collect
 from image_cache.maintenance.readonly_vault import open_readonly
 from image_cache.streams.images import SETS
 from image_cache.streams.table import StreamTable
+from tests.cli.test_vinylvault import run
 from tests.support.filled import fill, settings_of
 from tests.support.inside import Inside
 from tests.support.operator import environment, operate
@@ -79,6 +80,11 @@ def test_status_and_report_fit_80_columns_with_all_three_caches_busy(busy: Vault
         assert widest(said.out) <= WIDTH, said.out
         for cache in ("covers", "streams", "files"):
             assert cache in said.out
+    listed = run(busy.env, "files", "list", stream=Terminal()).out
+    assert widest(listed) <= WIDTH, listed
+    assert re.search(r"^ *3 MB +\S+ +[0-9a-f]{12} +volume\.bin .* +until \d{4}-\d\d-\d\d \d\d:\d\d$", listed, re.MULTILINE), (
+        listed
+    )
     assert re.search(r"^Queue +[1-9]\d* +0 +3 +[1-9]\d*$", operate(busy.env, "status", stream=Terminal()).out, re.MULTILINE)
 
 
