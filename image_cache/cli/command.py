@@ -10,12 +10,12 @@ from typing import Any
 import click
 
 from image_cache import logs
-from image_cache.cli.action_log import user_name
 from image_cache.cli.context import CommandContext, settings_for_paths
 from image_cache.cli.group import FAILED_EXIT, INTERRUPTED_EXIT, Application, Console
 from image_cache.cli.output import Output, wrapped
 from image_cache.cli.params import VAULT_OPTIONS
 from image_cache.cli.privileges import drop_privileges, restore_ownership
+from image_cache.cli.system_user import user_name
 from image_cache.config import Settings, load_settings
 from image_cache.db.database import DatabaseError
 from image_cache.db.diagnosis import advice_for, kind_of, sentence_of

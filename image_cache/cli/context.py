@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from image_cache.cli.action_log import user_name
 from image_cache.cli.output import LAMPS, Output
+from image_cache.cli.system_user import user_name
 from image_cache.config import Settings
 from image_cache.errors import CacheError, ConfigError
 from image_cache.frozen import frozen

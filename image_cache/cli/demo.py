@@ -15,8 +15,9 @@ from types import FrameType
 
 import click
 
-from image_cache.cli.action_log import command_line, user_name
+from image_cache.cli.action_log import command_line
 from image_cache.cli.serve import server_command
+from image_cache.cli.system_user import user_name
 from image_cache.config import data_home, load_settings
 from image_cache.demo.records import records
 from image_cache.errors import ConfigError

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from image_cache.cli.action_log import user_name
 from image_cache.cli.command import VaultCommand
+from image_cache.cli.system_user import user_name
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.maintenance.actions.log import ActionLog
 from image_cache.maintenance.actions.table import ActionFilter
