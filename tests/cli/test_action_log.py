@@ -25,6 +25,7 @@ from tests.support.discogs import TOKEN, DiscogsServer
 from tests.support.filled import fill, settings_of
 from tests.support.operator import environment, operate
 from tests.support.origin import Origin
+from tests.support.ports import free_port
 from tests.support.vault import ROOT
 
 WHO = f"{getpass.getuser()} (command line)"
@@ -151,6 +152,7 @@ def env(tmp_path: Path, origin: Origin) -> Iterator[dict[str, str]]:
             VINYL_VAULT_FREE_SPACE_FLOOR_MB="0",
             VINYL_VAULT_FIND_COVERS="0",
             VINYL_VAULT_DISCOGS_API_URL=discogs.base,
+            PORT=str(free_port()),  # on which no service is
         )
 
 
