@@ -133,6 +133,7 @@ def store_file(stream: Stream, file: FileStorage, upload_of: Callable[[], Upload
         row |= {"kind": kind, "reason": _reason(error, stream), "status": status_of(error)}
         if isinstance(error, DuplicateImage):
             row["image_id"] = error.image_id
+            row |= {"note": ANIMATED} if error.is_animated else {}
         if kind in ("storage", "failed"):
             logger.error("upload refused stream=%s reason=%s", stream.slug, error)  # noqa: TRY400  a sentence, not a traceback
         return row

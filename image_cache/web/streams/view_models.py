@@ -270,8 +270,9 @@ def register_stream_helpers(app: Flask) -> None:
 
 
 def waiting_count(stream: Stream) -> int:
-    """Return how many images of visitors wait for approval, for those who edit the stream; 0 for others."""
-    return len(services().streams.shares.waiting(stream)) if may_edit(viewer(), stream) else 0
+    """Return how many images that visitors sent are news for those who edit the stream; 0 for others."""
+    shares = services().streams.shares
+    return len(shares.waiting(stream)) + len(shares.repeats(stream)) if may_edit(viewer(), stream) else 0
 
 
 def stream_box(stream_id: str, is_owner: bool = True) -> dict[str, Any] | None:
