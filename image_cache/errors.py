@@ -420,7 +420,8 @@ class QuotaExceeded(CacheError):
     """The stream is at its limit of images."""
 
     def __init__(self, limit: int) -> None:
-        super().__init__(f"This stream is full ({limit} images, with its trash). Delete images for good to add others.")
+        images = "image" if limit == 1 else "images"
+        super().__init__(f"This stream is full ({limit} {images}, with its trash). Delete images for good to add others.")
         self.limit = limit
 
 

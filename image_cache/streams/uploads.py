@@ -229,6 +229,11 @@ class Uploads:
         """Check size and header of a file as `store` does, and raise what it raises."""
         self._probe(self._read(data))
 
+    def is_full(self, stream: Stream) -> bool:
+        """Return True if a stream takes no more images, whatever their size."""
+        with self._rows.db.reading() as conn:
+            return self._rows.count(conn, stream.id) >= self.limits.max_images
+
     def duplicate_of(self, stream: Stream, data: bytes) -> str | None:
         """Return the id of the image in the stream that has the same bytes; None if there is none."""
         with self._rows.db.reading() as conn:

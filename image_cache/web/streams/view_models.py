@@ -228,6 +228,7 @@ def upload_limits(stream: Stream) -> dict[str, Any]:
         "max_mb": limits.max_bytes / 1e6,
         "space": owner_space(stream),
         "max_bytes": limits.max_bytes,
+        "max_request_mb": services().settings.MAX_UPLOAD_REQUEST_MB,
         "max_images": limits.max_images,
         "used": used,
         "left": max(0, limits.max_images - used),

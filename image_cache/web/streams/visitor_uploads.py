@@ -1,5 +1,6 @@
 """Images that visitors send through a link, where its owner accepts them: private until an owner approves them."""
 
+from dataclasses import replace
 from typing import Any
 
 from flask import Blueprint, request
@@ -35,7 +36,10 @@ def visitor_body_limits() -> BodyLimits | None:
         left = services().streams.shares.left_today(opened.share)
     except (NotVisible, DatabaseError):
         return None
-    return body_limits_of(opened.stream, MAX_SENT_PER_DAY) if left else None
+    if not left:
+        return None
+    limits = body_limits_of(opened.stream, MAX_SENT_PER_DAY)
+    return replace(limits, refusal=FieldRejected("files", FULL)) if limits.refusal is not None else limits
 
 
 @visitor_uploads.get("/s/<code>/add")
@@ -105,4 +109,8 @@ def _note_duplicate(opened: OpenShare, row: dict[str, Any], sender: str) -> None
 
 
 def _limits() -> dict[str, Any]:
-    return {"max_mb": services().streams.limits.max_bytes / 1e6, "max_video_mb": max_video_bytes() / 1e6}
+    return {
+        "max_mb": services().streams.limits.max_bytes / 1e6,
+        "max_video_mb": max_video_bytes() / 1e6,
+        "max_request_mb": services().settings.MAX_UPLOAD_REQUEST_MB,
+    }
