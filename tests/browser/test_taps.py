@@ -147,7 +147,9 @@ def test_an_evening_by_touch(
     folder = served[0].folder
     original = next(folder.rglob(f"{gone}_original.*")).read_bytes()
     name = page.locator(".shot").first.locator(".caption").inner_text().encode()
-    shown = [served[1].get(f"/streams/{SLUG}/images/{gone}/{kind}").body for kind in ("thumb", "tile", "large")]
+    addresses = [f"/streams/{SLUG}/images/{gone}/{kind}" for kind in ("thumb", "tile", "large")]
+    wait_until(lambda: all(served[1].get(one).status == 200 for one in addresses))  # rendered anew since it was brought back
+    shown = [served[1].get(one).body for one in addresses]
     # So that the search below would find them, wherever they are.
     assert all(left_of(folder, body) for body in (original, name, *shown))
     press_and_drag(page, 0, 0)

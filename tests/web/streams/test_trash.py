@@ -263,7 +263,10 @@ def test_for_good_is_yes_or_no(stage: Stage) -> None:
 
 def test_what_was_just_moved_to_the_trash_can_be_deleted_for_good_from_where_it_is_undone(stage: Stage) -> None:
     """Five taps fewer; it still goes through the trash, and is asked once, for however many there are."""
-    moved, before = [stage.images[kind].image_id for kind in (ImageVisibility.PUBLIC, ImageVisibility.PRIVATE)], stage.add(ImageVisibility.PUBLIC)
+    moved, before = (
+        [stage.images[kind].image_id for kind in (ImageVisibility.PUBLIC, ImageVisibility.PRIVATE)],
+        stage.add(ImageVisibility.PUBLIC),
+    )
     stage.ask("owner", "POST", f"{address(before)}/delete")
     there = stage.ask("owner", "POST", f"/streams/{SLUG}/selection", data={"action": "trash", "image": moved}).headers["Location"]
     band = stage.ask("owner", "GET", there).text
