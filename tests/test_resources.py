@@ -44,4 +44,7 @@ def test_in_the_image_the_service_is_a_container(tmp_path: Path) -> None:
     said = subprocess.run(
         [tmp_path / "image/bin/python", "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout
-    assert said == "docker compose up -d|docker compose stop|docker compose logs vinylvault|docker exec vinylvault vinylvault health\n"
+    assert (
+        said
+        == "docker compose up -d|docker compose stop|docker compose logs vinylvault|docker exec vinylvault vinylvault health\n"
+    )

@@ -39,7 +39,12 @@ OTHER_NAMES = {
 }
 # Close enough to be meant, too far to be taken: `formats` is part of what identifies a row, so an old table would come in twice.
 MEANT = {
-    **{"genre": "genres", "style": "styles", "format": "formats", "stars": "rating", "play_count": "plays", "tracklist": "tracks"},
+    "genre": "genres",
+    "style": "styles",
+    "format": "formats",
+    "stars": "rating",
+    "play_count": "plays",
+    "tracklist": "tracks",
     **dict.fromkeys(("cover", "cover_image", "image", "image_url", "artwork"), "cover_url"),
     **dict.fromkeys(("catalogue_number", "catalog_number", "cat_no", "cat#", "catalog#"), "catno"),
     **dict.fromkeys(("condition", "media", "grade"), "media_condition"),

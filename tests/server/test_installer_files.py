@@ -61,7 +61,10 @@ def test_a_backup_never_replaces_an_older_one(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_not_there_is_named_before_anything_is_written(tmp_path: Path) -> None:
     status, said = run(tmp_path, "do_backup /nowhere/vault.tar")
-    assert (status, said) == (1, "VinylVault: the folder /nowhere does not exist. Create it or connect its disk, then try again.\n")
+    assert (status, said) == (
+        1,
+        "VinylVault: the folder /nowhere does not exist. Create it or connect its disk, then try again.\n",
+    )
 
 
 @pytest.mark.parametrize(

@@ -350,7 +350,9 @@ def test_cells_beyond_the_header_go_to_the_notes(table: TableFile) -> None:
 
 def test_a_column_that_is_almost_ours_is_named_once(table: TableFile) -> None:
     """A table with `Genre` and `Cover` came in without a word, and the wall had no genres and no covers."""
-    rows = table.rows("Title,Artist,Genre,Cover,Formats,Format,Label\nLow,Bowie,Rock,http://a.example/1.jpg,LP,x,RCA\nA,B,Pop,,,,\n")
+    rows = table.rows(
+        "Title,Artist,Genre,Cover,Formats,Format,Label\nLow,Bowie,Rock,http://a.example/1.jpg,LP,x,RCA\nA,B,Pop,,,,\n"
+    )
     assert rows[0].notes == "Genre: Rock\nCover: http://a.example/1.jpg\nFormat: x"
     assert rows[0].losses == (
         "column 'Genre' goes into the notes. If it means genres, rename the column",

@@ -38,7 +38,5 @@ def _by_task(task: TaskState | None, message: str) -> Check:
     until = f"{datetime.fromtimestamp(task.paused_until):%H:%M}"  # noqa: DTZ006  as the clock on the wall
     message = f"{message}. {task.message} Next retry at {until}."
     if task.message == NO_NETWORK:
-        return Check(
-            NAME, "warning", message, f"To test the connection: {own_command('probe https://musicbrainz.org')}"
-        )
+        return Check(NAME, "warning", message, f"To test the connection: {own_command('probe https://musicbrainz.org')}")
     return Check(NAME, "waiting", message)

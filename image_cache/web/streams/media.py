@@ -1,5 +1,6 @@
 """Bytes of stream images: `/streams/<slug>/images/<id>/<size>`. The policy is checked before validators and ranges."""
 
+import itertools
 import logging
 import string
 import unicodedata
@@ -39,6 +40,7 @@ ORIGINAL = "original"
 LARGEST = "large"
 COUNTED = ("detail", "large")
 RETRY_AFTER_S = 5
+AWAY = "The storage for original images is not responding. Try again in a moment."
 MEDIA_TYPES = {"jpg": "image/jpeg", "png": "image/png", "gif": "image/gif", "webp": "image/webp", "bmp": "image/bmp"}
 # Browsers play both; none says so of video/quicktime.
 VIDEO_TYPE = "video/mp4"
@@ -108,10 +110,23 @@ def _pieces_response(found: StreamImage, size: str, pieces: Callable[[StreamImag
     if response.status_code == 206 and response.content_range.start is not None:
         start, stop = response.content_range.start, response.content_range.stop or stop
     if response.status_code in (200, 206):
-        response.response = body_of(pieces(found, start, stop), request.environ, has_length=True)
+        parts = pieces(found, start, stop)
+        if request.method == "GET":
+            parts = _begun(found, parts)
+        response.response = body_of(parts, request.environ, has_length=True)
         response.headers["Content-Length"] = str(stop - start)
         response.headers["Accept-Ranges"] = "bytes"
     return response
+
+
+def _begun(found: StreamImage, pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Read the first piece, so that a storage that does not answer is an answer of ours, and no video that breaks off."""
+    try:
+        first = next(pieces, b"")
+    except StorageError as error:
+        logger.warning("original not read path=%s reason=%s", error.path, error.reason)
+        raise ServiceUnavailable(AWAY, retry_after=RETRY_AFTER_S) from error
+    return itertools.chain((first,), pieces)
 
 
 def _suffix_of(found: StreamImage) -> str:
@@ -167,8 +182,7 @@ def _original(stream: Stream, found: StreamImage) -> Response:
             body = images.original(found)
         except StorageError as error:
             logger.warning("original not read path=%s reason=%s", error.path, error.reason)
-            sentence = "The storage for original images is not responding. Try again in a moment."
-            raise ServiceUnavailable(sentence, retry_after=RETRY_AFTER_S) from error
+            raise ServiceUnavailable(AWAY, retry_after=RETRY_AFTER_S) from error
         if body is None:
             raise NotVisible
         response = _response(found, body, MEDIA_TYPES[suffix], ORIGINAL)
