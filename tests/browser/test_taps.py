@@ -71,13 +71,15 @@ def press_and_drag(page: Any, first: int, last: int) -> None:
     start = middle(first)
     touch.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [start]})
     page.locator(".shot :checked").first.wait_for()
-    lowest = page.viewport_size["height"] - 100  # above the band, where a drag scrolls
+    lowest = page.evaluate("() => document.querySelector('[data-selection]').getBoundingClientRect().top - 10")
+    edge = page.viewport_size["height"] - 90  # a finger there scrolls the page
     for step in range(1, 200):
         end = middle(last)  # seen anew: the band has come, and the page may have scrolled
         share = min(1, step / 10)
         between = {axis: start[axis] + (end[axis] - start[axis]) * share for axis in ("x", "y")}
-        at = {"x": between["x"], "y": min(between["y"], lowest)}
+        at = {"x": between["x"], "y": between["y"] if between["y"] <= lowest else edge}
         touch.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": [at]})
+        page.evaluate("() => new Promise(requestAnimationFrame)")
         if share == 1 and count_of_selected(page) == last - first + 1 and end["y"] <= lowest:
             break
     page.wait_for_function(f"() => document.querySelectorAll('.shot :checked').length === {last - first + 1}")

@@ -99,6 +99,10 @@ def test_a_range_is_the_same_range_of_the_whole(shown: Cinema) -> None:
         assert got.headers["Content-Range"].endswith(f"/{size}")
     beyond = shown.ask("owner", "GET", address(image, VIDEO), headers={"Range": f"bytes={size}-"})
     assert beyond.status_code == 416
+    for ignored in ("items=0-5", "bytes=5-1", "bytes=x", "bytes=-", "bytes=0-0,5-9", "bytes=" + "9" * 5000 + "-"):
+        got = shown.ask("owner", "GET", address(image, VIDEO), headers={"Range": ignored})
+        assert (got.status_code, len(got.data)) == (200, size), ignored
+    assert shown.ask("owner", "GET", address(image, VIDEO), headers={"Range": "bytes=-0"}).status_code == 416
     tag = whole.headers["ETag"]
     assert shown.ask("owner", "GET", address(image, VIDEO), headers={"If-None-Match": tag}).status_code == 304
     old = shown.ask("owner", "GET", address(image, VIDEO), headers={"Range": "bytes=0-9", "If-Range": '"another"'})
