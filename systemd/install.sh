@@ -546,11 +546,10 @@ do_backup() { # [FILE or FOLDER] [OPTIONS], in any order
   part=$BACKUPS/.part-$$.tar
   # shellcheck disable=SC2064  # the file of now
   trap "rm -f '$part'" EXIT
-  monitor backup --file "$part" ${options[@]+"${options[@]}"} || status=$?
+  as_service venv/bin/python -m image_cache.cli backup --named "$file" "$part" ${options[@]+"${options[@]}"} || status=$?
   [[ -e $part ]] || return "$status"
   # The service may not write where you are; you may.
   hand_over "$part" "$file"
-  say "Saved to $file."
   return "$status"
 }
 
@@ -756,8 +755,7 @@ main() {
       do_import import "$@"
       return
       ;;
-    status | health | cleanup | report | monitor | explain | verify | preload | clear | probe | selftest | \
-      sync | discogs | scan | remove | alerts | log | reset-counters | users | streams | files | storage)
+    status | health | cleanup | report | monitor | explain | verify | preload | clear | probe | selftest | sync | discogs | scan | remove | alerts | log | reset-counters | users | streams | files | storage)
       need_root "$command" "$@"
       need_installed
       as_service venv/bin/python -m image_cache.cli "$command" "$@"

@@ -17,7 +17,7 @@ called() {
   echo "called: $*"
   local word before=''
   for word in "$@"; do
-    [[ $before == --file && $word == *.tar || $before == --report ]] && echo made >"$word" && echo "Report saved to $word."
+    [[ $word == */.part-*.tar || $before == --report ]] && echo made >"$word" && echo "Report saved to $word."
     before=$word
   done
   return 0
@@ -47,7 +47,7 @@ def test_a_backup_into_a_folder_gets_the_date_as_its_name(tmp_path: Path) -> Non
     assert status == 0
     assert made.name.startswith("vinylvault-2")
     assert made.suffix == ".tar"
-    assert f"Saved to usb/{made.name}." in said
+    assert f"called: backup --named usb/{made.name} TMP/backups/.part-" in said
     assert "--secrets" in said
 
 
@@ -70,8 +70,8 @@ def test_a_folder_that_is_not_there_is_named_before_anything_is_written(tmp_path
 @pytest.mark.parametrize(
     ("words", "called"),
     [
-        ("--full new.tar", "called: backup --file TMP/backups/.part-"),
-        ("--file new.tar", "called: backup --file TMP/backups/.part-"),
+        ("--full new.tar", "called: backup --named new.tar TMP/backups/.part-"),
+        ("--file new.tar", "called: backup --named new.tar TMP/backups/.part-"),
         ("--keep 3", "called: backup --file TMP/backups/ --keep 7 --keep 3"),
         ("", "called: backup --file TMP/backups/ --keep 7\n"),
     ],

@@ -28,8 +28,16 @@ SHOWN_NAMES = 10
 )
 @click.option("--secrets", "has_secrets", is_flag=True, help="include secrets (session key and tokens)")
 @click.option("--full", "is_full", is_flag=True, help="include the cache")
+@click.option("--named", hidden=True, help="the name to report: the installer moves the file there")
 def backup(
-    context: CommandContext, *, file: str | None, keep: int, has_secrets: bool, is_full: bool, target: str | None = None
+    context: CommandContext,
+    *,
+    file: str | None,
+    keep: int,
+    has_secrets: bool,
+    is_full: bool,
+    target: str | None = None,
+    named: str | None = None,
 ) -> int:
     """Back up records, plays, accounts and original images to one file. The service can keep running.
 
@@ -48,7 +56,7 @@ def backup(
     cache = f", {counted(report.cache_files, 'file')} of the cache" if is_full else ""
     out.wrapped(
         "",
-        f"Backed up {megabytes(report.size_bytes)} to {report.path}: the catalogue, {counted(report.originals, 'original image')},"
+        f"Backed up {megabytes(report.size_bytes)} to {named or report.path}: the catalogue, {counted(report.originals, 'original image')},"
         f" {counted(report.state_files, 'other file')} and the URLs of {counted(report.covers, 'cover')}{cache}.",
     )
     if report.left_out:
