@@ -15,6 +15,7 @@ import socket
 import sys
 from pathlib import Path
 
+PR_SET_PDEATHSIG = 1  # prctl.h of Linux
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # malloc.h of glibc
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -38,6 +39,16 @@ def _refuse(reason):
     print(f"VinylVault could not start. {reason}", file=sys.stderr, flush=True)
     sys.exit(1)
 
+
+def _end_with_parent(parent):
+    """Have this process stopped as by Ctrl-C when the one that started it has ended, however that ended."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:  # it ended before this was asked for
+        sys.exit(0)
+
+
+if _parent := os.environ.pop("VINYLVAULT_PARENT", ""):
+    _end_with_parent(int(_parent))
 
 try:
     _settings = load_settings()

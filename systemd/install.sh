@@ -216,6 +216,7 @@ words_of_service() { # leaves in $words what comes before such a command
   local name
   words=(setpriv "--reuid=$OWN_USER" "--regid=$OWN_USER" --init-groups --no-new-privs)
   words+=(env -i PATH=/usr/bin:/bin LANG=C.UTF-8 "TERM=${TERM:-dumb}" PYTHONDONTWRITEBYTECODE=1)
+  words+=("SUDO_USER=${SUDO_USER:-root}") # who typed it, for the log of actions
   words+=("VINYL_VAULT_DATA_DIR=$STATE" "VINYL_VAULT_CACHE_DIR=$CACHE")
   if has_nginx_in_front; then
     words+=(HOST=127.0.0.1 VINYL_VAULT_TRUSTED_PROXIES=1 VINYL_VAULT_FRONT_DIR=/run/vinylvault)

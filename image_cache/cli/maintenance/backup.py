@@ -2,6 +2,7 @@
 
 import click
 
+from image_cache.cli.action_log import log_action
 from image_cache.cli.command import MaintenanceCommand
 from image_cache.cli.context import CommandContext
 from image_cache.cli.params import MAX_KEPT, AbsolutePath, Number, archive
@@ -83,6 +84,7 @@ def restore(
     path = AbsolutePath().convert(name, None, None)
     report = restore_archive(context.settings, path, force=is_forced, progress=context.progress)
     out.end_bar()
+    log_action(context, "records", "restored a backup", f"of {report.made_at}")
     out.wrapped(
         "",
         f"Restored the backup of {report.made_at}: {counted(report.albums, 'record')}, {counted(report.plays, 'play')},"

@@ -8,7 +8,7 @@ import click
 
 from image_cache.cli.command import MaintenanceCommand
 from image_cache.cli.context import CommandContext
-from image_cache.cli.maintenance.explain_others import Explanation, explain_file, explain_image, find_file, find_image
+from image_cache.cli.maintenance.explain_others import Explanation, explain_file, explain_image, find_file, find_image, near_files
 from image_cache.cli.maintenance.report import READ_FLAGS, clock_time
 from image_cache.cli.params import urls
 from image_cache.covers import NAMESPACE
@@ -43,7 +43,7 @@ class VariantState:
 def explain(context: CommandContext, what: str, urls: tuple[str, ...]) -> int:
     """Explain one cover, large file or stream image: what it is, where it is stored, and why it is missing.
 
-    Give its URL at the origin, its VinylVault URL, its digest, or the name of a file in a registry. The exit status is 0 if it is stored, 1 if not, 2 if it is unknown.
+    Give its URL at the origin, its VinylVault URL, its digest, or the name of a file, also in a registry. The exit status is 0 if it is stored, 1 if not, 2 if it is unknown.
     """
     asked = what or next(iter(urls), "")
     if not asked:
@@ -64,6 +64,7 @@ def explain(context: CommandContext, what: str, urls: tuple[str, ...]) -> int:
 
 def explained(context: CommandContext, asked: str) -> Explanation | None:
     """Return what is known about a cover, a file or a stream image; None if it is none of them. Raises `DatabaseError`."""
+    asked = asked.encode("utf-8", "replace").decode("utf-8")  # bytes that are no text are in no database
     image = _find(context, asked)
     if image is None:
         return _find_other(context, asked)
@@ -175,6 +176,8 @@ def _why_unknown(context: CommandContext, asked: str) -> str:
         return "The index is being rebuilt. Try again in a minute."
     if DIGEST.fullmatch(asked):
         return "Unknown digest. Clearing the cache or changing the image size or quality gives every cover a new digest."
+    if near := near_files(context, asked):
+        return f"Unknown: no record, file or stream has it.{near}"
     return "Unknown URL: no record and no file uses it. VinylVault only downloads registered URLs."
 
 

@@ -7,8 +7,9 @@ from dataclasses import field
 from image_cache.cli.context import CommandContext
 from image_cache.cli.maintenance.report import clock_time
 from image_cache.engine.disk import DiskTier
-from image_cache.errors import NotVisible, OriginDenied, StorageError, UnknownFile
+from image_cache.errors import NotVisible, OriginDenied, StorageError
 from image_cache.files.index import PendingFile, StoredFile
+from image_cache.files.near_names import did_you_mean
 from image_cache.files.paths import DIGEST, parse_remote, part_path
 from image_cache.files.registry import RegistryFolder
 from image_cache.frozen import frozen
@@ -64,14 +65,33 @@ def find_file(context: CommandContext, asked: str) -> tuple[StoredFile | None, P
     return context.vault.files.find(digest), context.vault.files.pending(digest)
 
 
-def _named(context: CommandContext, asked: str) -> str:
-    """Return the digest of the file that a registry calls so; empty if none does, or several mean different files."""
-    if "/" in asked:
+def near_files(context: CommandContext, asked: str) -> str:
+    """Return ` Did you mean a or b?` with the names of files, stored or in a registry, that are like this one; else nothing."""
+    if "://" in asked:
         return ""
     try:
-        return RegistryFolder(context.settings.file_registries_dir, context.settings.IMAGE_SERVER).find(asked).remote().digest
-    except (UnknownFile, StorageError):
+        names = _registries(context).file_names()
+    except StorageError:
+        names = []
+    if (context.settings.files_dir / "files.db").exists():
+        names += [file.name for file in context.vault.files.files()]
+    return did_you_mean(asked, names)
+
+
+def _named(context: CommandContext, asked: str) -> str:
+    """Return the digest of the file that a registry or its URL calls so; empty if none does, or several mean different files."""
+    if "://" in asked:
         return ""
+    try:
+        found = {file.remote().digest for file in _registries(context).named(asked)}
+    except (OriginDenied, StorageError):
+        found = set()
+    found = found or {file.digest for file in context.vault.files.files() if file.name == asked}
+    return found.pop() if len(found) == 1 else ""
+
+
+def _registries(context: CommandContext) -> RegistryFolder:
+    return RegistryFolder(context.settings.file_registries_dir, context.settings.IMAGE_SERVER)
 
 
 def explain_image(context: CommandContext, image: StreamImage) -> Explanation:
