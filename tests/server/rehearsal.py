@@ -572,6 +572,7 @@ def test_18_at_night_it_cleans_up_and_backs_up_and_a_backup_comes_back(pi: Machi
     again = pi.run("vinylvault", "backup", "/home/all.tar", ok=False)
     assert (again.returncode, "/home/all.tar exists already" in again.stderr) == (1, True)
     assert re.match(r"Backed up \d+ MB to /home/vinylvault-[0-9-]+\.tar: ", pi.run("vinylvault", "backup", "/home/").stdout)
+    pi.run("sh", "-c", "rm /home/vinylvault-*.tar")
     assert pi.run("stat", "-c", "%U %a", "/home/all.tar").stdout == "root 600\n"
     assert pi.run("vinylvault", "export", "/home/all.csv").stdout == "Exported 4 records to /home/all.csv.\n"
     assert pi.read("/home/all.csv").count("\n") == 1 + 4
