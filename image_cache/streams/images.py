@@ -22,6 +22,7 @@ from image_cache.streams.orphan_table import OrphanTable
 from image_cache.streams.render_queue import RenderJob, RenderQueue
 from image_cache.streams.table import StreamTable
 from image_cache.streams.trash_table import TrashTable
+from image_cache.streams.variant_sets import SETS, unrendered
 
 logger = logging.getLogger(__name__)
 
@@ -30,13 +31,6 @@ PIECE_BYTES = 1 << 20  # of a video at a time
 ORPHAN_AGE_S = 3600.0  # an upload has ended by then
 TRASH_VARIANT = "trash_thumb"  # what the owner sees of an image in the trash, whose own variants are gone
 REFILL_SHARE = 0.8  # of the limit; beyond it, a refill would evict what someone looked at
-MAX_REFILL, REFILL_PART = 2000, 200  # variants at a time; images of one statement
-# Rendered together: one decode makes them all, and together they always have the same bytes.
-SETS = (
-    ("stream_thumb", "stream_detail"),
-    ("stream_thumb_blurred", "stream_detail_blurred"),
-    ("stream_large",),
-)
 
 
 class StreamImages:
@@ -112,7 +106,8 @@ class StreamImages:
         if not self.cache.needs_refill() or self._renders.waiting() or self.is_offline():
             return
         totals = self.cache.engine.index.totals(self.cache.engine.namespace)
-        wanted = [] if totals.bytes > REFILL_SHARE * self.cache.engine.budget_bytes else self._unrendered()
+        is_full = totals.bytes > REFILL_SHARE * self.cache.engine.budget_bytes
+        wanted = [] if is_full else unrendered(self._rows, self.cache, self._tried)
         self._tried.update((image.image_id, variant) for image, variant in wanted)
         if wanted:
             logger.info("stream images rendered again images=%s", len(wanted))
@@ -126,23 +121,6 @@ class StreamImages:
         self._tried.clear()
         self.cache.start_refill()
         self.refill()
-
-    def _unrendered(self) -> list[tuple[StreamImage, str]]:
-        """Return one variant of each set that pages show and that is not cached, at most so many, of what was not tried yet."""
-        wanted: list[tuple[StreamImage, str]] = []
-        for stream in self._rows.streams():
-            images = self._rows.images(stream.id)
-            for start in range(0, len(images), REFILL_PART):
-                part = images[start : start + REFILL_PART]
-                keys = {image.image_id: self.cache.key(image.image_id).digest for image in part}
-                stored = self.cache.engine.index.variants_of(list(keys.values()))
-                for image in part:
-                    names = [SETS[0][0]] + ([SETS[1][0]] if image.is_sensitive else [])
-                    have = stored.get(keys[image.image_id], set())
-                    wanted += [(image, name) for name in names if name not in have and (image.image_id, name) not in self._tried]
-                if len(wanted) >= MAX_REFILL:
-                    return wanted[:MAX_REFILL]
-        return wanted
 
     def close(self) -> None:
         self._renders.close()

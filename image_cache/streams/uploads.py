@@ -22,7 +22,7 @@ from image_cache.imaging.decoder import Decoder
 from image_cache.imaging.variants import Facts
 from image_cache.models import ImageVisibility, Stream, StreamImage, iso_utc
 from image_cache.storage.base import Body
-from image_cache.streams.images import SETS, StreamImages
+from image_cache.streams.images import StreamImages
 from image_cache.streams.orphan_table import OrphanTable
 from image_cache.streams.quotas import StreamQuotas
 from image_cache.streams.table import StreamTable
@@ -34,6 +34,7 @@ from image_cache.streams.validation import (
     new_image_id,
     shown_filename,
 )
+from image_cache.streams.variant_sets import SETS
 
 logger = logging.getLogger(__name__)
 

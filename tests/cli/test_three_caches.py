@@ -19,8 +19,8 @@ import pytest
 
 from image_cache.cli.maintenance.status import collect
 from image_cache.maintenance.readonly_vault import open_readonly
-from image_cache.streams.images import SETS
 from image_cache.streams.table import StreamTable
+from image_cache.streams.variant_sets import SETS
 from tests.cli.test_vinylvault import run
 from tests.support.filled import fill, settings_of
 from tests.support.inside import Inside

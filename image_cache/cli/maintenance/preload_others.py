@@ -6,8 +6,8 @@ from image_cache.errors import CacheError
 from image_cache.files.batch import BatchProgress, FileBatch
 from image_cache.files.registry import RegistryFile
 from image_cache.streams import StreamImageCache
-from image_cache.streams.images import SETS
 from image_cache.streams.table import StreamTable
+from image_cache.streams.variant_sets import SETS
 from image_cache.units import counted, size
 
 
