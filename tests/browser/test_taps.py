@@ -74,7 +74,7 @@ def press_and_drag(page: Any, first: int, last: int) -> None:
     lowest = page.evaluate("() => document.querySelector('[data-selection]').getBoundingClientRect().top - 10")
     edge = page.viewport_size["height"] - 90  # a finger there scrolls the page
     for step in range(1, 200):
-        end = middle(last)  # seen anew: the band has come, and the page may have scrolled
+        end = middle(last)  # measured again: the band is open by now, and the page may have scrolled
         share = min(1, step / 10)
         between = {axis: start[axis] + (end[axis] - start[axis]) * share for axis in ("x", "y")}
         at = {"x": between["x"], "y": between["y"] if between["y"] <= lowest else edge}
@@ -150,7 +150,7 @@ def test_an_evening_by_touch(
     original = next(folder.rglob(f"{gone}_original.*")).read_bytes()
     name = page.locator(".shot").first.locator(".caption").inner_text().encode()
     addresses = [f"/streams/{SLUG}/images/{gone}/{kind}" for kind in ("thumb", "tile", "large")]
-    wait_until(lambda: all(served[1].get(one).status == 200 for one in addresses))  # rendered anew since it was brought back
+    wait_until(lambda: all(served[1].get(one).status == 200 for one in addresses))  # rendered again since it was restored
     shown = [served[1].get(one).body for one in addresses]
     # So that the search below would find them, wherever they are.
     assert all(left_of(folder, body) for body in (original, name, *shown))
