@@ -26,6 +26,7 @@ from image_cache.config import load_settings  # noqa: E402
 from image_cache.engine.shared_counters import SharedCounters  # noqa: E402
 from image_cache.errors import CacheError  # noqa: E402
 from image_cache.machine import MIN_MEMORY_BYTES, machine_memory_bytes  # noqa: E402
+from image_cache.resources import is_container_image  # noqa: E402
 from image_cache.server import gunicorn_names  # noqa: E402
 from image_cache.server.fast_path import FastPath  # noqa: E402
 from image_cache.server.sd_notify import Notifier, SystemdWatchdog, responds  # noqa: E402
@@ -189,9 +190,9 @@ def post_worker_init(worker):
     if worker.age == 1:
         host = _settings.HOST
         if host in ("0.0.0.0", "::"):  # noqa: S104
-            print(
-                f"\n  VinylVault  http://localhost:{_settings.PORT}/  also  http://{socket.gethostname()}.local:{_settings.PORT}/"
-            )
+            # In a container this name would be the container's, which no one can reach.
+            also = "" if is_container_image() else f"  also  http://{socket.gethostname()}.local:{_settings.PORT}/"
+            print(f"\n  VinylVault  http://localhost:{_settings.PORT}/{also}")
         else:
             print(f"\n  VinylVault  http://{bind}/")
         try:

@@ -31,6 +31,7 @@ def add(context: CommandContext, name: str, role: str) -> None:
 def password(context: CommandContext, name: str) -> None:
     """Change the password of NAME and log out all its sessions. The new password is read from standard input."""
     with opened_services(context) as services:
+        services.accounts.find(name)  # before anyone types a password
         services.accounts.set_password(name, _password())
         log_action(context, "accounts", "changed the password of", name)
     context.out.line(f"Password changed for {name}. All sessions have ended.")

@@ -21,6 +21,7 @@ from image_cache.engine.key import DIGEST, Key
 from image_cache.engine.registry import ImageRecord
 from image_cache.errors import CacheError
 from image_cache.frozen import frozen
+from image_cache.resources import own_command
 
 WHEN = "%Y-%m-%d %H:%M:%S"
 PRIORITIES = {VISIBLE: "being viewed", PAGE: "on a recently opened page"}
@@ -46,7 +47,7 @@ def explain(context: CommandContext, what: str, urls: tuple[str, ...]) -> int:
     """
     asked = what or next(iter(urls), "")
     if not asked:
-        raise CacheError("explain needs a URL or a digest: cache_monitor.py --action explain URL")
+        raise CacheError(f"explain needs a URL or a digest: {own_command('explain URL')}")
     known = explained(context, asked)
     if known is None:
         why = _why_unknown(context, asked)
@@ -150,7 +151,7 @@ def _why(context: CommandContext, image: ImageRecord, stored: dict[str, VariantS
         )
     paused = {lane: (until, reason) for lane, until, reason in context.vault.jobs.paused_hosts()}
     if is_given_up(image, now):
-        return f"Given up after {image.failures} failures; last: {image.failure}. To test it now: cache_monitor.py --action probe"
+        return f"Given up after {image.failures} failures; last: {image.failure}. To test it now: {own_command('probe URL')}"
     if image.lane in paused:
         until, reason = paused[image.lane]
         return f"Requests to {image.lane} are paused until {clock_time(until)} ({reason}). It is retried automatically."

@@ -14,6 +14,7 @@ from image_cache.files.paths import DIGEST, parse_remote, part_path
 from image_cache.files.registry import RegistryFolder
 from image_cache.frozen import frozen
 from image_cache.models import StreamImage
+from image_cache.resources import own_command
 from image_cache.streams import StreamImageCache
 from image_cache.streams.table import StreamTable
 from image_cache.streams.validation import checked_image_id
@@ -109,7 +110,7 @@ def explain_image(context: CommandContext, image: StreamImage) -> Explanation:
     if settings.STORAGE != "local":
         return Explanation(
             {**facts, "Original": f"{image.file_path} in the S3 storage", **sizes},
-            "The original is in the S3 storage. To test it: cache_monitor.py --action probe",
+            f"The original is in the S3 storage. To test it: {own_command('probe URL')}",
             True,
         )
     path = settings.stream_images_dir / image.file_path
@@ -199,7 +200,10 @@ def _pending_facts(context: CommandContext, pending: PendingFile) -> dict[str, s
 
 def _why_pending(context: CommandContext, pending: PendingFile) -> str:
     if pending.state == "failed":
-        return f"Download failed for good: {pending.reason}. To download it again: /files. To test the URL: cache_monitor.py --action probe"
+        return (
+            f"Download failed for good: {pending.reason}. To download it again: /files."
+            f" To test the URL: {own_command('probe URL')}"
+        )
     if pending.state == "paused":
         return "Download paused. Resume it at /files."
     if pending.state == "waiting" and context.vault.limits().paused_at is not None:
