@@ -149,7 +149,7 @@ class Services:
 
     def figures(self) -> tuple[CacheFigures, ...]:
         """Return the figures of the three caches once they are written, so that commands have no older ones."""
-        return written_figures(self.covers.cache, self.streams.cache.engine, self.vault)
+        return written_figures(self.covers.cache, self.streams.cache.engine, self.files, self.vault)
 
     def start(self) -> None:
         """Start workers and housekeeper; idempotent. Call it after a fork: threads do not survive one."""
@@ -194,10 +194,11 @@ class Services:
             self._lock.close()
 
 
-def written_figures(covers: Cache, streams: Cache, vault: ReadonlyVault) -> tuple[CacheFigures, ...]:
+def written_figures(covers: Cache, streams: Cache, files: FileServices, vault: ReadonlyVault) -> tuple[CacheFigures, ...]:
     """Write the counters that are in memory, and return the figures. Raises `DatabaseError`."""
     covers.flush()
     streams.flush()
+    files.cache.usage.flush()
     return cache_figures(vault)
 
 
@@ -288,7 +289,7 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
         actions.periodic_job(),
         MachineSpeed(covers.cache.index, parts.decoder).periodic_job(),
         rates.periodic_job(lambda: cache_figures(vault)),
-        day_job(catalog, lambda: written_figures(covers.cache, streams.cache.engine, vault), vault.clock),
+        day_job(catalog, lambda: written_figures(covers.cache, streams.cache.engine, files, vault), vault.clock),
         memory_job(catalog, covers.cache.index.database, streams.cache.engine.index.database),
     ]
     if settings.FRONT_DIR is not None:
@@ -380,5 +381,6 @@ def _readonly(
         limits=limits,
         file_limits=files.limits,
         waiting_renders=streams.images.waiting_renders,
+        live_file_counts=files.cache.usage.counts,
         stream_cache=engine,
     )

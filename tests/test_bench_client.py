@@ -48,7 +48,7 @@ def port(tmp_path: Path) -> Iterator[int]:
 def test_a_connection_that_nginx_closes_is_opened_again(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     raised: list[object] = []
     monkeypatch.setattr(threading, "excepthook", raised.append)
-    measured = _threads(port, ["/a.webp"], 1.0, 2, {"Connection": "keep-alive"})
+    measured = _threads(port, ["/a.webp"], 2.0, 2, {"Connection": "keep-alive"})
     assert raised == []
-    assert measured.requests > 4 * REQUESTS, "of two connections"
+    assert measured.requests > 2 * REQUESTS, "more than the first two connections were good for"
     assert measured.errors == 0

@@ -1,5 +1,6 @@
 """Output of commands: tables and a progress bar on a terminal, plain lines when piped, one JSON object on request. Never two at once."""
 
+import io
 import json
 import shutil
 import sys
@@ -23,6 +24,8 @@ class Output:
     """
 
     def __init__(self, stream: TextIO | None = None, *, is_json: bool = False, is_aligned: bool = False) -> None:
+        if stream is None and isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="replace")  # a terminal that has no dots or umlauts gets question marks
         self.stream = stream or sys.stdout
         self.is_json = is_json
         self.is_terminal = self.stream.isatty() and not is_json

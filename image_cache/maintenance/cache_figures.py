@@ -119,7 +119,7 @@ def _files(vault: ReadonlyVault) -> CacheFigures:
     states: Counter[str] = Counter()
     oldest_use_at = None
     if (root / "files.db").exists():
-        counts, states = vault.files.counts(), Counter(fetch.state for fetch in vault.files.fetches())
+        counts, states = vault.file_counts(), Counter(fetch.state for fetch in vault.files.fetches())
         entries, size_bytes = vault.files.totals()
         oldest_use_at = vault.files.oldest_use()
     return CacheFigures(

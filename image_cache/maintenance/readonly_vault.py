@@ -76,6 +76,7 @@ class ReadonlyVault:
     limits: Callable[[], CacheLimits]
     file_limits: Callable[[], FileLimits]
     waiting_renders: Callable[[], int] = lambda: 0  # of stream images; only the service knows
+    live_file_counts: Callable[[], dict[str, int]] | None = None  # of the service, with what is not written yet
     stream_cache: Cache | None = None  # that of the service: with its memory, and counters that are not written yet
 
     @property
@@ -91,6 +92,10 @@ class ReadonlyVault:
     @property
     def stream_budget_bytes(self) -> int:
         return int(self.settings.STREAM_CACHE_SIZE_MB * MEGABYTE)
+
+    def file_counts(self) -> dict[str, int]:
+        """Return the counters of the files."""
+        return self.files.counts() if self.live_file_counts is None else self.live_file_counts()
 
     def count_records(self) -> int:
         return AlbumTable(self.catalog).count()

@@ -158,13 +158,22 @@ class StreamImageCache:
         return body
 
     def get_or_load(self, key: Key, loader: Loader, page: str = "") -> bytes | None:
-        """Like `get`, and load a miss, once for all concurrent callers. Raises what the loader raises."""
+        """Like `get`, and load a miss, once for all concurrent callers. Raises what the loader raises; that counts as a failure."""
         scope = checked_page(page) if page else ""
         self._expire(key)
-        body = self.engine.get_or_load(key, loader, scope)
+        body = self.engine.get_or_load(key, lambda: self._counted(loader), scope)
         if body is not None:
             self._note_loaded(key)
         return body
+
+    def _counted(self, loader: Loader) -> Mapping[Key, bytes]:
+        bodies: Mapping[Key, bytes] = {}
+        try:
+            bodies = loader()
+        finally:
+            if not bodies:
+                self.engine.counters.add("failures")
+        return bodies
 
     def delete(self, keys: list[Key]) -> None:
         """Remove entries from memory and disk. Raises `StorageError` if a file cannot be removed."""

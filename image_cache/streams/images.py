@@ -74,7 +74,7 @@ class StreamImages:
         if found is not None:
             return found
         try:
-            body = self.cache.get_or_load(key, lambda: self._load_counted(image, variant), page)
+            body = self.cache.get_or_load(key, lambda: self._load(image, variant), page)
         except (ImageRejected, DecoderFailed) as error:
             if isinstance(error, DecoderFailed) and error.retryable:
                 raise
@@ -287,16 +287,6 @@ class StreamImages:
         if isinstance(self.storage, LocalStorage):
             removed += self.storage.sweep(older_than_s=ORPHAN_AGE_S, now=self._clock())
         return removed
-
-    def _load_counted(self, image: StreamImage, variant: str) -> dict[Key, bytes]:
-        """Render, and count it if nothing came of it."""
-        bodies: dict[Key, bytes] = {}
-        try:
-            bodies = self._load(image, variant)
-        finally:
-            if not bodies:
-                self.cache.engine.counters.add("failures")
-        return bodies
 
     def _load(self, image: StreamImage, variant: str) -> dict[Key, bytes]:
         original = self.poster(image) if image.is_video else self.original(image)

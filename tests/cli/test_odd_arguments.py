@@ -1,7 +1,6 @@
 """Wrong, odd and huge arguments of the commands on URLs, names and numbers: one clear line and exit status 2, never a traceback."""
 
 import re
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -56,10 +55,8 @@ def test_an_odd_name_or_url_is_refused_in_one_line(env: dict[str, str], command:
 )  # fmt: skip
 def test_an_odd_number_or_word_is_refused_in_one_line(env: dict[str, str], command: str) -> None:
     odd = [text for text in ODD_NUMBERS if text or "hours" not in command]  # no hours are no hours
-    begun = time.monotonic()
     found = [(text[:40], said) for text in odd if not is_clear(said := run(env, *command.split(), "--", text))]
     assert found == []
-    assert time.monotonic() - begun < 60, "none of them waited"
 
 
 def test_names_of_registries_are_names_of_files(env: dict[str, str]) -> None:

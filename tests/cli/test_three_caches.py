@@ -159,6 +159,13 @@ def test_counters_begin_again_on_command(stopped: dict[str, str]) -> None:
     assert "Counters since 20" in operate(stopped, "status", stream=Terminal()).out
 
 
+def test_clear_and_cleanup_fit_80_columns(stopped: dict[str, str]) -> None:
+    for arguments in (("cleanup",), ("clear", "--yes"), ("clear", "--yes", "--cache", "all")):
+        said = operate(stopped, *arguments, stream=Terminal())
+        assert said.status == 0
+        assert widest(said.out) <= WIDTH, said.out
+
+
 def test_preload_renders_missing_stream_images(stopped: dict[str, str], tmp_path: Path) -> None:
     folder = tmp_path / "vault/cache/streams"
     before = sorted(path.name for path in folder.glob("stream_*/*/*.webp"))

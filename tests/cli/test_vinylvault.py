@@ -106,6 +106,13 @@ def test_every_command_has_a_help_of_its_own() -> None:
         assert text.startswith(f"Usage: {' '.join(path)}"), path
 
 
+def test_a_terminal_without_umlauts_gets_question_marks(env: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("artist,title\nBjörk,Début\n", encoding="utf-8")
+    assert process(env, "import", str(tmp_path / "a.csv")).status == 0
+    said = process({**env, "PYTHONIOENCODING": "ascii"}, "remove", "1", "--yes")
+    assert (said.status, said.out) == (0, "Removed: Bj?rk, D?but.\n")
+
+
 def test_a_misspelt_command_is_answered_with_the_right_one(env: dict[str, str]) -> None:
     said = run(env, "helth")
     assert said.status == 2

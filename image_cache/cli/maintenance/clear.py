@@ -73,9 +73,9 @@ def clear(context: CommandContext, is_confirmed: bool, cache: str) -> int:
     before = _figures(context)
     chosen = _chosen(cache)
     for name in chosen:
-        context.out.line(f"This removes {before[name].holds}; {COMES_BACK[name]}.")
+        context.out.wrapped("", f"This removes {before[name].holds}; {COMES_BACK[name]}.")
     if stays := [figures.holds for name, figures in before.items() if name not in chosen and figures.entries]:
-        context.out.line(f"Kept: {'; '.join(stays)}. To remove these too, add --cache all.")
+        context.out.wrapped("", f"Kept: {'; '.join(stays)}. To remove these too, add --cache all.")
     if context.out.is_terminal and not is_confirmed and not _confirm(context):
         context.out.line("Nothing was removed.")
         return 2
@@ -107,9 +107,10 @@ def _print_result(context: CommandContext, before: dict[str, CacheFigures], remo
         for name, count in removed.items()
     }
     for name, fact in facts.items():
-        context.out.line(
+        context.out.wrapped(
+            "",
             f"Removed {counted(fact['removed'], *NOUNS[name])} ({whys[name]}) and freed {megabytes(fact['freed_bytes'])}."
-            f" {fact['left']:,} left, {megabytes(fact['left_bytes'])}."
+            f" {fact['left']:,} left, {megabytes(fact['left_bytes'])}.",
         )
     totals = {key: sum(fact[key] for fact in facts.values()) for key in ("removed", "freed_bytes", "left", "left_bytes")}
     context.out.json({**totals, "caches": facts})

@@ -208,8 +208,12 @@ def _why_pending(context: CommandContext, pending: PendingFile) -> str:
         return "Download paused. Resume it at /files."
     if pending.state == "waiting" and context.vault.limits().paused_at is not None:
         return "An operator paused fetching. Resume it at /admin/cache."
-    idle = "" if context.service.answers() else " The service is not running, so the queue is stopped."
-    return f"Downloading now.{idle}" if pending.state == "working" else f"Queued.{idle}"
+    is_served = context.service.answers()
+    if pending.state == "working":
+        return (
+            "Downloading now." if is_served else "A command is downloading it, or was interrupted. The next request resumes it."
+        )
+    return "Queued." if is_served else "Queued. The service is not running, so the queue is stopped."
 
 
 def _fresh_until(context: CommandContext, stored: StoredFile) -> float:

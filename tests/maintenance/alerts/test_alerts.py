@@ -20,6 +20,7 @@ from image_cache.maintenance.alerts.service import AlertChoices, Alerts, lasting
 from image_cache.maintenance.alerts.table import AlertDraft, AlertMessage, AlertTable, Turn
 from image_cache.maintenance.health.check import Check
 from tests.support.clock import FakeClock
+from tests.support.inside import Inside
 from tests.support.mail import MailServer
 from tests.support.origin import Origin
 from tests.support.vault import wait_until
@@ -438,3 +439,30 @@ def test_an_unknown_certificate_gets_no_password(watch: Watch, certificate: Path
         watch.look(FULL, minutes=2)
         assert "AUTH" not in [word for word, _ in server.commands]
     assert watch.last().reason == "Invalid TLS certificate or connection of localhost."
+
+
+def test_a_real_turn_of_health_is_one_webhook_and_the_way_back_another(tmp_path: Path, origin: Origin) -> None:
+    """All parts real: the checks of the service, the housekeeping that looks, a receiver over HTTP, and a restart in the trouble."""
+    clock, state = FakeClock(NOW), tmp_path / "vault/state"
+    origin.put("/hook", status=204)
+
+    def look(inside: Inside, minutes: int) -> None:
+        for _ in range(minutes):
+            clock.advance(60)
+            inside.services.alerts.run_maintenance()
+            wait_until(lambda: inside.services.alerts._thread is None)
+
+    with Inside(tmp_path / "vault", clock=clock, FREE_SPACE_FLOOR_MB=0) as inside:
+        inside.services.alerts.add(read_destination("webhook", {"url": origin.url("/hook")}))
+        look(inside, 3)
+        assert origin.count() == 0
+        state.chmod(0o755)  # private data that other users can read
+        look(inside, 30)
+        assert [(body["state"], body["what"]) for body in bodies(origin)] == [("degraded", ["Rights"])]
+    with Inside(tmp_path / "vault", clock=clock, FREE_SPACE_FLOOR_MB=0) as inside:
+        state.chmod(0o755)  # the start closes it
+        look(inside, 30)
+        assert origin.count() == 1, "the same trouble after a restart"
+        state.chmod(0o700)
+        look(inside, 30)
+    assert [(body["state"], body["was"]) for body in bodies(origin)] == [("degraded", "healthy"), ("healthy", "degraded")]

@@ -14,7 +14,7 @@ from image_cache.maintenance.actions.log import shortened
 from image_cache.maintenance.actions.table import ActionFilter, LoggedAction
 from tests.support.clock import FakeClock
 from tests.support.inside import LAN, NAME, PASSWORD, Inside, form_token
-from tests.support.origin import jpeg
+from tests.support.origin import Origin, jpeg
 from tests.support.vault import Vault
 
 NOW = 1_800_000_000.0
@@ -111,6 +111,20 @@ def test_what_operators_do_with_files_is_written(inside: Inside) -> None:
         ("accounts", "let visitors count plays", ""),
     ]
     assert "very-secret" not in str(found)
+
+
+def test_pins_of_files_and_a_token_of_discogs_are_written(tmp_path: Path, origin: Origin) -> None:
+    with Inside(tmp_path / "vault", trusted=(origin.base,), FREE_SPACE_FLOOR_MB=0) as inside:
+        cache = inside.services.files.cache
+        cache.get(origin.put("/volume.bin", b"x" * 3000))
+        digest = cache.remote(origin.url("/volume.bin")).digest
+        client = inside.logged_in("operator")
+        token = form_token(client, "/admin/cache")
+        assert client.post(f"/files/{digest}/pin", data={"csrf_token": token}).status_code == 303
+        assert client.post(f"/api/files/{digest}/unpin", headers={"X-CSRFToken": token}).status_code == 200
+        assert client.post("/import/discogs/token", data={"token": "a" * 40, "csrf_token": token}).status_code == 303
+        found = [(one.kind, one.what) for one in reversed(lines(inside))][1:]
+    assert found == [("limits", "pinned 1 file"), ("limits", "unpinned 1 file"), ("records", "saved a Discogs token")]
 
 
 def test_accounts_that_the_command_line_changes_are_written(tmp_path: Path) -> None:
