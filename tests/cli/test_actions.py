@@ -457,8 +457,7 @@ def test_health_waits_for_a_service_that_starts(tmp_path: Path) -> None:
     )
     with vault:
         said, _ = waiting.communicate(timeout=120)
-    assert waiting.returncode == 0
-    assert said.splitlines()[-1] == "healthy"
+    assert (waiting.returncode, said.splitlines()[-1]) == (0, "healthy"), said
 
 
 def test_a_backup_is_written_while_the_service_runs_and_restored_on_another_machine(
