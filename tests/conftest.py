@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,12 @@ import pytest
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.demo.records import records
 from tests.support import servers
+from tests.support.catalogs import Catalogs, PostgresCatalogs, SqliteCatalogs
 from tests.support.clock import FakeClock
 from tests.support.inside import Inside
 from tests.support.origin import Origin
 from tests.support.ports import free_port
+from tests.support.postgres import Postgres
 from tests.support.vault import ROOT, Vault, wait_until
 
 WEB = Path(__file__).parent / "web"  # its tests open the whole application
@@ -47,10 +50,27 @@ def clock() -> FakeClock:
     return FakeClock()
 
 
+@pytest.fixture(scope="session")
+def postgres_catalogs() -> Iterator[PostgresCatalogs]:
+    """Schemas of a PostgreSQL server that the tests of this process share."""
+    with Postgres() as server, closing(PostgresCatalogs(server)) as catalogs:
+        yield catalogs
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=[pytest.mark.postgres, pytest.mark.server])])
+def catalogs(request: pytest.FixtureRequest) -> Iterator[Catalogs]:
+    """Opens catalogues of either database: a test with it runs twice."""
+    if request.param == "sqlite":
+        yield SqliteCatalogs()
+        return
+    with request.getfixturevalue("postgres_catalogs").lent() as lent:
+        yield lent
+
+
 @pytest.fixture
-def catalog(tmp_path: Path) -> Iterator[CatalogDatabase]:
-    """A catalogue of its own, empty."""
-    catalog = CatalogDatabase(tmp_path / "catalog.db")
+def catalog(catalogs: Catalogs, tmp_path: Path) -> Iterator[CatalogDatabase]:
+    """A catalogue of its own, empty, of either database."""
+    catalog = catalogs.open(tmp_path / "catalog.db")
     yield catalog
     catalog.close()
 
