@@ -34,7 +34,7 @@ NUL = "\ufffd"  # PostgreSQL stores no NUL in text, and login names and searches
 _NOT_DURABLE = "SET LOCAL synchronous_commit = off"
 # One writer at a time, of all processes and machines: quotas, first operators and tries rely on it, as they do on BEGIN IMMEDIATE.
 _ALONE = "SELECT pg_advisory_xact_lock(hashtextextended(current_schema(), 0))"
-_CODES = {
+_CODES: dict[type[Exception], tuple[int, str]] = {
     errors.DiskFull: (sqlite3.SQLITE_FULL, "SQLITE_FULL"),
     errors.ReadOnlySqlTransaction: (sqlite3.SQLITE_READONLY, "SQLITE_READONLY"),
 }
@@ -112,7 +112,8 @@ def told(path: Path) -> Iterator[None]:
     except psycopg.Error as error:
         kinds = (psycopg.IntegrityError, psycopg.DataError, psycopg.ProgrammingError, psycopg.NotSupportedError)
         name = next((kind.__name__ for kind in kinds if isinstance(error, kind)), "OperationalError")
-        ours: DatabaseError = getattr(sqlite3, name)(str(error).splitlines()[0] if str(error) else type(error).__name__)
+        said = str(error).splitlines()[0] if str(error) else type(error).__name__
+        ours: DatabaseError = getattr(sqlite3, name)(f"{path}: {said}")
         if type(error) in _CODES:
             ours.sqlite_errorcode, ours.sqlite_errorname = _CODES[type(error)]
         raise ours from error
@@ -143,6 +144,17 @@ class PgConnection:
         """Run statements that are PostgreSQL's own."""
         with told(self._path):
             self._conn.execute(sql)  # type: ignore[call-overload]
+
+    def begin(self, first: str) -> None:
+        """Begin a transaction with these statements; if they fail there is none."""
+        self.has_images = False
+        self.tell("BEGIN")
+        try:
+            self.tell(first)
+        except DatabaseError:
+            with contextlib.suppress(DatabaseError):
+                self.tell("ROLLBACK")
+            raise
 
     @property
     def in_transaction(self) -> bool:
@@ -175,11 +187,15 @@ class PgDatabase(CatalogDatabase):
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Connection]:
-        conn, is_own = self._borrow()
+        conn: PgConnection | None = getattr(self._writing, "conn", None)
+        if conn is not None:
+            yield cast(Connection, conn)
+            return
+        _, conn = self._ask(lambda conn: conn.execute("SELECT 1"))  # it may be one that a restart of the server has cut
         try:
             yield cast(Connection, conn)
         finally:
-            self._give_back(conn, is_own)
+            self._keep(conn)
 
     @contextlib.contextmanager
     def write(self, *, is_durable: bool = True, is_bulk: bool = False) -> Iterator[Connection]:
@@ -187,7 +203,7 @@ class PgDatabase(CatalogDatabase):
         if not self._write_lock.acquire(BUSY_TIMEOUT_S):
             raise Locked(self.path)
         try:
-            conn = self._asked(lambda conn: self._begin(conn, is_durable))
+            _, conn = self._ask(lambda conn: conn.begin(_ALONE if is_durable else f"{_NOT_DURABLE}; {_ALONE}"))
             self._writing.conn = conn
             try:
                 yield cast(Connection, conn)
@@ -200,18 +216,18 @@ class PgDatabase(CatalogDatabase):
                 raise
             finally:
                 del self._writing.conn
-                self._give_back(conn, False)
+                self._keep(conn)
         finally:
             self._write_lock.release()
 
     def rows(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
-        return self._fetch_all(lambda conn: conn.execute(sql, parameters).fetchall())
+        return self._answer(lambda conn: conn.execute(sql, parameters).fetchall())
 
     def row(self, sql: str, parameters: Sequence[object] = ()) -> Row | None:
-        return self._fetch_all(lambda conn: cast(Row | None, conn.execute(sql, parameters).fetchone()))
+        return self._answer(lambda conn: cast(Row | None, conn.execute(sql, parameters).fetchone()))
 
     def stream(self, sql: str, parameters: Sequence[object] = ()) -> Iterator[tuple[Any, ...]]:
-        yield from map(tuple, self._fetch_all(lambda conn: conn.execute(sql, parameters)))
+        yield from map(tuple, self._answer(lambda conn: conn.execute(sql, parameters)))
 
     def version(self) -> tuple[int, int]:
         """Return numbers that change with every commit: two equal snapshots see the same rows."""
@@ -240,17 +256,6 @@ class PgDatabase(CatalogDatabase):
         for conn in getattr(self, "_spare", []):
             conn.close()
 
-    def _begin(self, conn: PgConnection, is_durable: bool) -> PgConnection:
-        conn.has_images = False
-        conn.tell("BEGIN")
-        try:
-            conn.tell(_ALONE if is_durable else f"{_NOT_DURABLE}; {_ALONE}")
-        except DatabaseError:
-            with contextlib.suppress(DatabaseError):
-                conn.tell("ROLLBACK")
-            raise
-        return conn
-
     def _add_words(self, conn: PgConnection) -> None:
         """Add the words of images that are new or reworded: a trigger leaves their rows empty, because it has no tokenizer."""
         found = conn.execute(
@@ -261,46 +266,67 @@ class PgDatabase(CatalogDatabase):
             rows = [(self._tokenizer.vector(row[1:]), row[0]) for row in found]
             conn.executemany("UPDATE image_words SET tokens = CAST(? AS tsvector) WHERE rowid = ?", rows)
 
-    def _fetch_all(self, ask: Callable[[PgConnection], T]) -> T:
+    def _answer(self, ask: Callable[[PgConnection], T]) -> T:
         conn: PgConnection | None = getattr(self._writing, "conn", None)
         if conn is not None:
             return ask(conn)
-        results: list[T] = []
-        conn = self._asked(lambda conn: (results.append(ask(conn)), conn)[1])
-        self._give_back(conn, False)
-        return results[0]
+        answer, conn = self._ask(ask)
+        self._keep(conn)
+        return answer
 
-    def _asked(self, ask: Callable[[PgConnection], PgConnection]) -> PgConnection:
-        """Ask on a connection that is free, or on a new one: of those that are kept, a restart of the server has cut each."""
+    def _ask(self, ask: Callable[[PgConnection], T]) -> tuple[T, PgConnection]:
+        """Ask on a connection that is kept, or on a new one; return the answer, and the connection, which the caller gives back.
+
+        A restart of the server has cut all that are kept: they are tried until there is none.
+        """
         while True:
             with self._guard:
-                conn = self._spare.pop() if self._spare else None
-            is_new = conn is None
-            conn = conn or self._connect()
+                kept = self._spare.pop() if self._spare else None
+            conn = kept or self._connected()
             try:
-                return ask(conn)
+                return ask(conn), conn
             except BaseException:
                 was_cut = conn.is_closed
-                self._give_back(conn, False)
-                if is_new or not was_cut:
+                self._keep(conn)
+                if kept is None or not was_cut:
                     raise
 
-    def _borrow(self) -> tuple[PgConnection, bool]:
-        conn: PgConnection | None = getattr(self._writing, "conn", None)
-        if conn is not None:
-            return conn, True
-        return self._asked(lambda conn: (conn.tell("SELECT 1"), conn)[1]), False
-
-    def _give_back(self, conn: PgConnection, is_writing: bool) -> None:
-        if is_writing:  # the write block returns it
-            return
-        with self._guard:
-            if len(self._spare) < MAX_IDLE and not conn.is_closed and not conn.in_transaction:
-                self._spare.append(conn)
-                return
+    def _keep(self, conn: PgConnection) -> None:
+        """Keep a connection for the next who asks, unless there are enough."""
+        if not conn.is_closed and not conn.in_transaction:
+            with self._guard:
+                if len(self._spare) < MAX_IDLE:
+                    self._spare.append(conn)
+                    return
         conn.close()
 
-    def _connect(self) -> PgConnection:
+    def survey(self) -> tuple[int, int | None, int]:
+        """Return the major version of the server, the version of the schema (None: it is new), and how many records and streams it has."""
+        conn = self._new()
+        try:
+            server = int(conn.execute("SELECT current_setting('server_version_num')").fetchone()[0]) // 10_000  # type: ignore[index]
+            if not self._has_tables(conn):
+                return server, None, 0
+            version = int(conn.execute("SELECT version FROM schema_version").fetchone()[0])  # type: ignore[index]
+            count = conn.execute("SELECT (SELECT count(*) FROM albums) + (SELECT count(*) FROM streams)").fetchone()[0]  # type: ignore[index]
+            return server, version, int(count)
+        finally:
+            conn.close()
+
+    def _connected(self) -> PgConnection:
+        """Return a new connection to a schema that was looked at."""
+        conn = self._new()
+        try:
+            with self._guard:
+                if not self._is_known:
+                    self._look_at_schema(conn)
+                    self._is_known = True
+        except BaseException:
+            conn.close()
+            raise
+        return conn
+
+    def _new(self) -> PgConnection:
         settings = f"-c search_path={self._schema} -c lock_timeout={BUSY_TIMEOUT_S:.0f}s"
         if self._is_reader:
             settings += " -c default_transaction_read_only=on"
@@ -319,22 +345,12 @@ class PgDatabase(CatalogDatabase):
         raw.adapters.register_dumper(bool, _Truth)
         raw.adapters.register_loader("bool", _LoadTruth)
         raw.adapters.register_loader("numeric", _LoadNumber)
-        conn = PgConnection(raw, self.path, self._tokenizer)
-        try:
-            with self._guard:
-                if not self._is_known:
-                    self._look_at_schema(conn)
-                    self._is_known = True
-        except BaseException:
-            conn.close()
-            raise
-        return conn
+        return PgConnection(raw, self.path, self._tokenizer)
 
     def _look_at_schema(self, conn: PgConnection) -> None:
         """Make the tables of an empty schema, and refuse one of another version. Raises `WrongVersion`."""
         if not self._has_tables(conn) and not self._is_reader:
-            conn.tell("BEGIN")
-            conn.tell(f"SELECT pg_advisory_xact_lock(hashtextextended('{self._schema}', 0))")  # two nodes may start at once
+            conn.begin(f"SELECT pg_advisory_xact_lock(hashtextextended('{self._schema}', 0))")  # two nodes may start at once
             if not self._has_tables(conn):
                 conn.tell(f"CREATE SCHEMA IF NOT EXISTS {self._schema}")
                 conn.tell(";\n".join(schema(MIGRATIONS)))

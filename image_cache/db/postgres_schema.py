@@ -5,7 +5,7 @@ So there is one list of tables, columns, indexes and triggers. A table of full-t
 
 import re
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 # The parts of a definition that differ. Text is compared byte by byte, as SQLite does, whatever the language of the server.
 _TYPES = {
@@ -46,9 +46,15 @@ def schema(migrations: Iterable[str]) -> list[str]:
 
 def _tables(conn: sqlite3.Connection) -> Iterator[str]:
     """Yield the tables, those that others refer to first."""
-    waiting = dict(conn.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table' AND name IN (SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND name NOT LIKE 'sqlite_%')"))
+    waiting = dict(
+        conn.execute(
+            "SELECT name, sql FROM sqlite_master WHERE type = 'table' AND name IN (SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND name NOT LIKE 'sqlite_%')"
+        )
+    )
     while waiting:
-        ready = [name for name, sql in waiting.items() if not set(re.findall(r"REFERENCES (\w+)", sql)) & (waiting.keys() - {name})]
+        ready = [
+            name for name, sql in waiting.items() if not set(re.findall(r"REFERENCES (\w+)", sql)) & (waiting.keys() - {name})
+        ]
         yield from (_replaced(waiting.pop(name), _TYPES) for name in ready)
     for (name,) in conn.execute("SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'virtual'"):
         yield f"CREATE TABLE {name} (rowid bigint PRIMARY KEY, tokens tsvector)"
@@ -57,12 +63,16 @@ def _tables(conn: sqlite3.Connection) -> Iterator[str]:
 
 
 def _indexes(conn: sqlite3.Connection) -> list[str]:
-    return [sql for (sql,) in conn.execute("SELECT sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL ORDER BY name")]
+    return [
+        sql for (sql,) in conn.execute("SELECT sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL ORDER BY name")
+    ]
 
 
 def _rows(conn: sqlite3.Connection) -> Iterator[str]:
     """Yield the inserts of the rows that a new catalogue has, and the first numbers of ids."""
-    names = conn.execute("SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND name NOT LIKE 'sqlite_%'")
+    names = conn.execute(
+        "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND name NOT LIKE 'sqlite_%'"
+    )
     for (name,) in names.fetchall():
         columns = [row[0] for row in conn.execute("SELECT name FROM pragma_table_info(?)", (name,))]
         listed = ", ".join(columns)
@@ -75,7 +85,8 @@ def _rows(conn: sqlite3.Connection) -> Iterator[str]:
 def _triggers(conn: sqlite3.Connection) -> Iterator[str]:
     for (sql,) in conn.execute("SELECT sql FROM sqlite_master WHERE type = 'trigger' ORDER BY name"):
         found = _TRIGGER.match(sql)
-        assert found is not None, sql
+        if found is None:
+            raise ValueError(f"not understood: {sql}")
         body = _replaced(found["body"], _STATEMENTS).strip()
         if found["condition"]:
             body = f"IF {_replaced(found['condition'], _STATEMENTS)} THEN {body} END IF;"

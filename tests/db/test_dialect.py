@@ -27,6 +27,8 @@ SQLITE_ONLY = {
     "image_cache/db/diagnosis.py": "saves the rows of a damaged file",
     "image_cache/db/integrity.py": "checks a file",
     "image_cache/db/migrations.py": "the version of a file",
+    "image_cache/db/postgres*.py": "PostgreSQL's own words",
+    "image_cache/db/tokens.py": "words in memory",
     "image_cache/db/*_schema.py": "SQLite's schema",
     "image_cache/engine/schema.py": "SQLite's schema",
     "image_cache/engine/index.py": "which files this node has",

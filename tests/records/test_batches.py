@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from image_cache.db.catalog import CatalogDatabase
 from image_cache.errors import FieldRejected
 from image_cache.import_models import ImportRow
 from image_cache.models import AlbumQuery
@@ -14,6 +13,7 @@ from image_cache.records.batches.table import KEPT_S, RecordBatch
 from image_cache.records.editing.editor import RecordEditor
 from image_cache.records.editing.own_values import FIELDS, text_of
 from image_cache.records.library import Library
+from tests.support.catalogs import Catalogs, catalog_at
 from tests.support.clock import FakeClock
 
 
@@ -22,7 +22,7 @@ class Room:
 
     def __init__(self, folder: Path) -> None:
         self.clock = FakeClock()
-        self.catalog = CatalogDatabase(folder / "catalog.db")
+        self.catalog = catalog_at(folder / "catalog.db")
         self.library = Library(self.catalog, clock=self.clock)
         self.batches = self.library.batches
         self.editor = RecordEditor(self.catalog, clock=self.clock)
@@ -44,7 +44,7 @@ class Room:
 
 
 @pytest.fixture
-def room(tmp_path: Path) -> Iterator[Room]:
+def room(catalogs: Catalogs, tmp_path: Path) -> Iterator[Room]:
     found = Room(tmp_path)
     yield found
     found.catalog.close()

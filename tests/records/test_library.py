@@ -25,6 +25,7 @@ from image_cache.records.library import SORTS, Library
 from image_cache.records.orders.appearance_table import RecordAppearance, RecordAppearanceTable
 from image_cache.records.table import AlbumTable
 from image_cache.text import sort_key
+from tests.support.catalogs import catalog_at
 from tests.support.clock import FakeClock
 from tests.support.statements import traced
 
@@ -195,7 +196,7 @@ def test_filters_narrow_the_wall_together(library: Library) -> None:
 def test_a_change_by_another_process_is_on_the_next_page(library: Library, tmp_path: Path) -> None:
     fill(library, row("a"))
     assert titles(library) == ["a"]
-    other = CatalogDatabase(tmp_path / "catalog.db")
+    other = catalog_at(tmp_path / "catalog.db")
     Library(other).import_rows([row("b")])
     other.close()
     assert titles(library) == ["a", "b"]
@@ -830,7 +831,7 @@ def test_hostile_strings_are_data_and_survive_every_way(library: Library, tmp_pa
     fill(library, *rows)
     path = tmp_path / f"out.{suffix}"
     assert library.export_table(path) == len(HOSTILE)
-    other = CatalogDatabase(tmp_path / "other.db")
+    other = catalog_at(tmp_path / "other.db")
     copy = Library(other)
     report = copy.import_table(path)
     assert report.rejected == ()

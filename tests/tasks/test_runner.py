@@ -19,13 +19,6 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
-def catalog(tmp_path: Path) -> Iterator[CatalogDatabase]:
-    found = CatalogDatabase(tmp_path / "catalog.db")
-    yield found
-    found.close()
-
-
-@pytest.fixture
 def make(catalog: CatalogDatabase, tmp_path: Path) -> Iterator[Callable[..., TaskRunner]]:
     made: list[TaskRunner] = []
 

@@ -16,7 +16,7 @@ from image_cache.cli.command import MaintenanceCommand
 from image_cache.cli.context import CommandContext
 from image_cache.cli.covers import opened_covers
 from image_cache.covers import WARM, ImageCache
-from image_cache.db.catalog import CatalogDatabase
+from image_cache.db.catalog import CatalogDatabase, open_catalog
 from image_cache.db.database import Database, DatabaseError
 from image_cache.db.diagnosis import kind_of, salvage
 from image_cache.db.integrity import page_fault
@@ -188,7 +188,7 @@ def _kind(database: Database) -> str:
 
 def _register(context: CommandContext, covers: ImageCache) -> int:
     def cover_urls() -> Iterator[str]:
-        catalog = CatalogDatabase(context.settings.catalog_path, is_reader=True)
+        catalog = open_catalog(context.settings, is_reader=True)
         try:
             yield from AlbumTable(catalog).cover_urls()
         except DatabaseError:  # the check of the catalogue says so

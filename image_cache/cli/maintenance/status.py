@@ -13,6 +13,7 @@ from image_cache.cli.output import WIDTH, Output
 from image_cache.cli.params import LONGEST_S, Number
 from image_cache.covers.machine_speed import measured_ms, time_limits
 from image_cache.covers.stats import CacheStats
+from image_cache.db.catalog import has_catalog
 from image_cache.db.database import DatabaseError
 from image_cache.engine.stats.history import Failure, HostFigures, WriteBudget
 from image_cache.frozen import frozen
@@ -91,7 +92,7 @@ class StatusReport:
 def collect(vault: ReadonlyVault, live: dict[str, Any] | None = None, *, failures: int = 10) -> StatusReport:
     """Read the figures; `live` are those of the running service. Raises `DatabaseError`."""
     caches = cache_figures(vault)
-    counted = counters_since(vault.catalog, caches) if vault.settings.catalog_path.exists() else CountersSince(0.0, caches)
+    counted = counters_since(vault.catalog, caches) if has_catalog(vault.settings) else CountersSince(0.0, caches)
     return StatusReport(
         stats=vault.stats(),
         covers=vault.covers(),

@@ -22,6 +22,7 @@ from image_cache.records.search.slips import distance
 from image_cache.records.search.where import HitPlace, where_hit
 from image_cache.records.table import AlbumTable
 from image_cache.tasks import TaskRunner
+from tests.support.catalogs import Catalogs, catalog_at
 
 CASES = Path(__file__).resolve().parents[2] / "cases"
 OWN = (
@@ -46,9 +47,9 @@ OWN = (
 
 
 @pytest.fixture(scope="module")
-def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Library]:
+def filled(module_catalogs: Catalogs, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Library]:
     path = tmp_path_factory.mktemp("search") / "catalog.db"
-    with closing(CatalogDatabase(path)) as catalog:
+    with closing(module_catalogs.open(path)) as catalog:
         library = Library(catalog)
         library.import_rows(collection(6000))
         library.import_rows(
@@ -59,8 +60,8 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Library]:
 
 
 @pytest.fixture
-def library(tmp_path: Path) -> Iterator[Library]:
-    with closing(CatalogDatabase(tmp_path / "catalog.db")) as catalog:
+def library(catalogs: Catalogs, tmp_path: Path) -> Iterator[Library]:
+    with closing(catalog_at(tmp_path / "catalog.db")) as catalog:
         yield Library(catalog)
 
 
