@@ -12,7 +12,7 @@ WHEELHOUSE ?= wheelhouse
 ARCH ?= aarch64
 FOR_PYTHON ?= 3.11
 
-.PHONY: help demo run test test-fast check fix bench bench-quick plots lighthouse lock dist release wheelhouse rehearse rehearse-uploads rehearse-image rehearse-newer rehearse-postgres rehearse-pi licences clean wheels
+.PHONY: help demo run test test-fast check fix bench bench-quick plots lighthouse lock dist release wheelhouse rehearse rehearse-long rehearse-uploads rehearse-image rehearse-newer rehearse-postgres rehearse-pi licences clean wheels
 
 help:
 	@echo "make demo    start a demo with records, streams and files at http://localhost:5000/; ARGS=--remove removes it"
@@ -30,6 +30,7 @@ help:
 	@echo "make release VERSION=0.2.0    check everything and set the tag"
 	@echo "make wheelhouse ARCH=aarch64 FOR_PYTHON=3.11    download the dependencies for an offline installation"
 	@echo "make wheels ARCH=aarch64 FOR_PYTHON=3.13    check that every pinned library has a wheel for a machine"
+	@echo "make rehearse-long    100 kills at random moments and 10,000 URLs at once, where make test has 30 and 3,000: a quarter of an hour"
 	@echo "make rehearse-uploads  uploads over slow lines, and after them the next request: ten minutes"
 	@echo "make rehearse    test the installer in a clean Debian (needs root and debootstrap)"
 	@echo "make rehearse-newer    all tests but the browser's on Python 3.13 in a Debian 13 (needs root and debootstrap)"
@@ -122,6 +123,9 @@ wheels: $(VENV)/bin/python
 
 rehearse: $(VENV)/.ready-dev
 	$(BIN)/python -m pytest -v tests/server/rehearsal.py $(ARGS)
+
+rehearse-long: $(VENV)/.ready-dev
+	KILLS=100 URLS=10000 $(PYTEST) -v -k "kill or thousands" tests/test_live.py tests/streams/test_live.py $(ARGS)
 
 rehearse-uploads: $(VENV)/.ready-dev
 	$(BIN)/python -m pytest -v -s tests/server/rehearsal_uploads.py $(ARGS)

@@ -1,7 +1,7 @@
 """What an import reads and reports: its rows, what they lost, and the result. Plain data, no I/O."""
 
 from image_cache.frozen import frozen
-from image_cache.models import Track
+from image_cache.models import TaskState, Track
 
 
 @frozen
@@ -81,3 +81,12 @@ class ImportReport:
         """Return what was rejected, cut, guessed or left out, in the order of the rows."""
         rejected = [RowLoss(row, "", "", f"rejected: {reason}") for row, reason in self.rejected]
         return sorted((*rejected, *self.losses), key=lambda loss: loss.row)
+
+
+@frozen
+class ImportStatus:
+    """The newest preview and the newest import. `is_waiting`: the upload of the preview was neither imported nor discarded."""
+
+    preview: TaskState | None
+    imported: TaskState | None
+    is_waiting: bool

@@ -16,8 +16,9 @@ import pytest
 from PIL import Image
 
 from tests.support.origin import Origin, jpeg
-from tests.support.vault import Reply, Vault, wait_until
+from tests.support.vault import KILLS, Reply, Vault, wait_until
 
+URLS = int(os.environ.get("URLS", "3000"))  # 10,000 in `make rehearse-long`
 ADDRESS = re.compile(r"/cache/thumbnails/([0-9a-f]{64})\.webp")
 
 
@@ -147,7 +148,7 @@ def _rss(pid: int) -> int:
 
 
 @pytest.mark.slow
-def test_kill_9_at_100_random_moments_tears_nothing_and_loses_nothing(origin: Origin, tmp_path: Path) -> None:
+def test_kill_9_at_random_moments_tears_nothing_and_loses_nothing(origin: Origin, tmp_path: Path) -> None:
     chance = random.Random(9)
     rows = albums(origin, 120, edge_px=400)
     seen: dict[str, bytes] = {}
@@ -155,7 +156,7 @@ def test_kill_9_at_100_random_moments_tears_nothing_and_loses_nothing(origin: Or
         vault.import_albums(rows)
         wanted = [*digests(vault), *digests(vault, "/?page=2")]
         assert len(wanted) == 120
-        for moment in range(100):
+        for moment in range(KILLS):
             _look(vault, chance.sample(wanted, 6), seen)
             time.sleep(chance.uniform(0, 0.4))
             if moment % 10 == 9:
@@ -209,34 +210,34 @@ def _check_index(folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_10000_urls_are_accepted_at_once_and_a_visible_cover_overtakes_them(origin: Origin, tmp_path: Path) -> None:
+def test_thousands_of_urls_are_accepted_at_once_and_a_visible_cover_overtakes_them(origin: Origin, tmp_path: Path) -> None:
     body = jpeg(80, 80)
-    urls = [origin.put(f"/warm/{n}.jpg", body) for n in range(10_000)]
+    urls = [origin.put(f"/warm/{n}.jpg", body) for n in range(URLS)]
     seen_url = origin.put("/visible.jpg", jpeg(300, 300))
     with Vault(tmp_path / "vault", trusted=(origin.base,)) as vault:
         vault.import_albums([{"artist": "A", "title": "B", "cover_url": seen_url}])
         (worker,) = vault.workers()
         before, started = _rss(worker), time.monotonic()
         jobs = []
-        for start in range(0, 10_000, 500):
+        for start in range(0, URLS, 500):
             reply = vault.post("/api/cache/preload", {"urls": urls[start : start + 500]})
             assert reply.status == 202
             assert reply.json()["preloaded"] == 500
             jobs.append(reply.json()["job"])
         accepted_s = time.monotonic() - started
         done = sum(vault.get(f"/api/cache/jobs/{job}").json()["done"] for job in jobs)
-        assert done < 9_000, f"accepting took {accepted_s:.1f} s, as long as fetching"
+        assert done < 0.9 * URLS, f"accepting took {accepted_s:.1f} s, as long as fetching"
         (digest,) = digests(vault)
         assert vault.get(f"/cache/thumbnails-2x/{digest}.webp").status in (200, 202)
         wait_until(lambda: all_ready(vault, [digest]), 60)
-        assert origin.count() < 9_900
+        assert origin.count() < URLS - 100
         assert _rss(worker) - before < 30_000_000
         progress = vault.post("/api/cache/state", {"digests": [digest]}).json()["progress"]
-        assert 0 < progress["done"] < progress["total"] == 10_001
+        assert 0 < progress["done"] < progress["total"] == URLS + 1
         vault.kill()
         vault.start()
         wait_until(lambda: vault.get("/api/cache/stats").json()["queued"] == 0, 900)
-        assert vault.get("/api/cache/stats").json()["total_entries"] == 2 * 10_001
+        assert vault.get("/api/cache/stats").json()["total_entries"] == 2 * (URLS + 1)
         ends = [vault.get(f"/api/cache/jobs/{job}").json() for job in jobs]
-        assert sum(end["done"] for end in ends) == 10_000
+        assert sum(end["done"] for end in ends) == URLS
         assert sum(end["failed"] for end in ends) == 0

@@ -4,7 +4,6 @@ import contextlib
 import http.client
 import io
 import json
-import os
 import random
 import threading
 import time
@@ -16,7 +15,7 @@ from PIL import Image
 
 from image_cache import StreamImageManager
 from tests.support.stage import multipart, photo
-from tests.support.vault import Vault, wait_until
+from tests.support.vault import KILLS, Vault, wait_until
 from tests.support.visitor import SLUG, Browser, prepared
 
 
@@ -90,12 +89,12 @@ def test_a_picture_of_twenty_megabytes_and_a_form_of_forty_go_in_while_pages_are
 
 @pytest.mark.slow
 def test_uploads_that_were_acknowledged_survive_any_kill_and_no_half_image_is_shown(live: Vault) -> None:
-    """100 kills at random moments, with two uploads under way at each of them."""
+    """Kills at random moments, with two uploads under way at each of them."""
     chance = random.Random(11)
     acknowledged: dict[str, bytes] = {}
     owner = prepared(live)
     seed = 0
-    for moment in range(int(os.environ.get("KILLS", "100"))):
+    for moment in range(KILLS):
         stop, before = threading.Event(), len(acknowledged)
         owner.address = f"127.0.1.{moment % 250 + 1}"  # one alone would soon be told that it asks too often
 

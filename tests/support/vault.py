@@ -19,6 +19,7 @@ from tests.support.servers import about_to_start
 ROOT = Path(__file__).resolve().parents[2]
 SERVE = [sys.executable, "-OO", "-m", "gunicorn", "-c", "systemd/gunicorn.conf.py", "app:create_app()"]  # as `make run` does
 READY_S = 60.0
+KILLS = int(os.environ.get("KILLS", "30"))  # how often a test kills what it started; 100 in `make rehearse-long`
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import IO, Any
 from image_cache.config import Settings
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.errors import ImportRejected, TableRejected, UnknownTask
-from image_cache.frozen import frozen
+from image_cache.import_models import ImportStatus
 from image_cache.importers.plays.listens import Listen, read_listens
 from image_cache.importers.plays.match import FoundPlay, RecordMatcher, plays_from
 from image_cache.importers.plays.table import PlayImport, PlayImportTable
@@ -23,15 +23,6 @@ MAX_ROWS = 2_000_000
 SHOWN_REJECTED = 100
 SHOWN_UNMATCHED = 2000  # of the download; a page shows fewer
 STEP = 2000
-
-
-@frozen
-class PlaysStatus:
-    """The newest preview and import. `is_waiting`: the file of the preview was neither imported nor discarded."""
-
-    preview: TaskState | None
-    imported: TaskState | None
-    is_waiting: bool
 
 
 class PlaysImporter:
@@ -54,10 +45,10 @@ class PlaysImporter:
         tasks.register(PREVIEW, self._preview)
         tasks.register(IMPORT, self._import)
 
-    def status(self) -> PlaysStatus:
+    def status(self) -> ImportStatus:
         preview = self._tasks.latest(PREVIEW)
         is_waiting = preview is not None and preview.state == "done" and self._uploads.has(_path(preview))
-        return PlaysStatus(preview, self._tasks.latest(IMPORT), is_waiting)
+        return ImportStatus(preview, self._tasks.latest(IMPORT), is_waiting)
 
     def imports(self) -> list[PlayImport]:
         return self._rows.imports()

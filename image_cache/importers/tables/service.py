@@ -8,7 +8,7 @@ from image_cache.config import Settings
 from image_cache.covers import ImageCache
 from image_cache.engine.pool import PeriodicJob
 from image_cache.errors import CacheError, UnknownTask
-from image_cache.frozen import frozen
+from image_cache.import_models import ImportStatus
 from image_cache.importers.tables.inbox import ImportsFolder, UploadInbox
 from image_cache.importers.tables.task import IMPORT, PREVIEW, TableTasks
 from image_cache.logs import printable
@@ -23,15 +23,6 @@ class TableConflict(CacheError):
     """Another table is in progress, or this one was deleted meanwhile. Its text says what to do."""
 
 
-@frozen
-class TableStatus:
-    """The newest preview and the newest import. `is_waiting`: the upload of the preview was neither imported nor discarded."""
-
-    preview: TaskState | None
-    imported: TaskState | None
-    is_waiting: bool
-
-
 class TableService:
     """Table imports of one vault. Any thread, several processes."""
 
@@ -43,10 +34,10 @@ class TableService:
         tasks.register(PREVIEW, runs.preview)
         tasks.register(IMPORT, runs.run_import)
 
-    def status(self) -> TableStatus:
+    def status(self) -> ImportStatus:
         preview = self._tasks.latest(PREVIEW)
         is_waiting = preview is not None and preview.state == "done" and self._uploads.has(_path(preview))
-        return TableStatus(preview, self._tasks.latest(IMPORT), is_waiting)
+        return ImportStatus(preview, self._tasks.latest(IMPORT), is_waiting)
 
     def upload(self, file: IO[bytes], name: str) -> int:
         """Store an upload and start its preview; return the task. A table that was previewed before and not imported is deleted.

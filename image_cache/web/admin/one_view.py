@@ -65,8 +65,8 @@ def _recent(cache: CacheFigures, rates: Rates) -> StoreCell:
     shares = [rates.hit_share(cache.name, window_s) for window_s in WINDOWS_S]
     if not any(share is not None for share in shares):
         return StoreCell(cache.name, "no requests")
-    shown = ("\N{EN DASH}" if share is None else "100" if share == 1 else f"{min(99.9, share * 100):.1f}" for share in shares)
-    return StoreCell(cache.name, f"{', '.join(shown)}%")
+    shown = ("\N{EN DASH}" if share is None else "100%" if share == 1 else f"{min(99.9, share * 100):.1f}%" for share in shares)
+    return StoreCell(cache.name, ", ".join(shown))
 
 
 def _size(cache: CacheFigures, note: str) -> StoreCell:

@@ -7,7 +7,6 @@ from flask import Response, redirect, render_template, request
 from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
-from image_cache.errors import StorageError, UploadTooLarge
 from image_cache.importers.plays.service import IMPORT, PREVIEW
 from image_cache.tables.csv import guarded
 from image_cache.units import counted
@@ -15,9 +14,9 @@ from image_cache.web.actions import log_action
 from image_cache.web.context import account, may_operate, services
 from image_cache.web.imports import tasks
 from image_cache.web.imports.methods import available_methods
-from image_cache.web.imports.tables import MAX_NAME_CHARS, table_body_limits
+from image_cache.web.imports.previews import UploadRefused, shown_tasks, upload_limits, uploaded_file
 from image_cache.web.rate_limits import limiter
-from image_cache.web.request_body import UploadBuffer, larger_body
+from image_cache.web.request_body import larger_body
 
 PATH = "/import/plays"
 SHOWN = 100  # lines of a list; the download has more
@@ -27,19 +26,13 @@ BUSY = "Another file is being read, or this one has expired. Upload it again in 
 def page(status: int = 200, error: str = "") -> AnyResponse:
     """Show the file that waits for its import, the result of the last one, and what can be undone."""
     importer = services().plays_import
-    found = importer.status()
-    states = [state for state in (found.preview, found.imported) if state is not None]
-    running = [tasks.line(state) for state in states if not state.is_over]
-    last = found.preview if found.is_waiting else max(states, key=lambda state: state.id, default=None)
-    was_discarded = last is found.preview and not found.is_waiting and last is not None and last.state != "failed"
-    if running or error or was_discarded:
-        last = None
+    running, last, is_waiting = shown_tasks(importer.status(), has_error=bool(error))
     undone = request.args.get("undone", type=int)
     values = {
         "ways": available_methods(),
         "running": running,
         "last": last,
-        "is_waiting": found.is_waiting and last is not None,
+        "is_waiting": is_waiting,
         "imports": importer.imports(),
         "undone": undone,
         "error": error,
@@ -50,22 +43,16 @@ def page(status: int = 200, error: str = "") -> AnyResponse:
     return Response(render_template("imports/plays.html", **values), status)
 
 
-@larger_body(table_body_limits)
+@larger_body(upload_limits)
 @limiter.limit("30 per minute")
 def upload() -> AnyResponse:
     """Store a file (form field table) and preview it; nothing is counted yet."""
-    file = request.files.get("table")
-    if file is None or not file.filename:
-        return page(400, "Choose a file first.")
-    buffer = file.stream
-    if isinstance(buffer, UploadBuffer):
-        if buffer.is_too_large:
-            return page(413, str(UploadTooLarge(services().settings.max_import_bytes, buffer.size_bytes)))
-        if buffer.has_failed:
-            raise StorageError("upload", "not enough disk space on the server for this file")
-    name = "".join(char for char in file.filename.replace("\\", "/").rpartition("/")[2] if char.isprintable())[:MAX_NAME_CHARS]
+    try:
+        file, name = uploaded_file("the file")
+    except UploadRefused as refused:
+        return page(refused.status, str(refused))
     who = account()
-    started = services().plays_import.upload(buffer, name or "the file", who.id if who else None)
+    started = services().plays_import.upload(file, name, who.id if who else None)
     if started is None:
         return page(409, BUSY)
     tasks.wait(started)

@@ -3,12 +3,11 @@
 import datetime
 from contextlib import suppress
 
-from flask import Response, redirect, render_template, request
+from flask import Response, redirect, render_template
 from markupsafe import Markup
 from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
-from image_cache.errors import StorageError, UploadTooLarge
 from image_cache.importers.tables.service import TableConflict
 from image_cache.importers.tables.task import IMPORT, PREVIEW
 from image_cache.models import TaskState
@@ -16,13 +15,12 @@ from image_cache.web.actions import log_action
 from image_cache.web.context import may_operate, services
 from image_cache.web.imports import tasks
 from image_cache.web.imports.methods import available_methods
+from image_cache.web.imports.previews import UploadRefused, shown_tasks, upload_limits, uploaded_file
 from image_cache.web.rate_limits import limiter
-from image_cache.web.request_body import FORM_OVERHEAD_BYTES, BodyLimits, UploadBuffer, larger_body
+from image_cache.web.request_body import larger_body
 
 PATH = "/import/table"
 TYPES = {"csv": "text/csv", "json": "application/json"}
-MAX_NAME_CHARS = 80
-LARGER = "For larger files, use the command line or the imports folder."
 SPINES = 120  # that stand for the rows of a table
 _HEIGHTS = (0, 2, 0, 5, 1, 0, 3, 0, 1, 7, 0)  # where the spines of a shelf begin
 PARTS = ("new", "changed", "same", "rejected_count")
@@ -30,21 +28,15 @@ PARTS = ("new", "changed", "same", "rejected_count")
 
 def page(status: int = 200, error: str = "") -> AnyResponse:
     """Show the table that waits for its import, or else the result of the last one."""
-    found = services().tables.status()
-    states = [state for state in (found.preview, found.imported) if state is not None]
-    running = [tasks.line(state) for state in states if not state.is_over]
-    last = found.preview if found.is_waiting else max(states, key=lambda state: state.id, default=None)
-    was_discarded = last is found.preview and not found.is_waiting and last is not None and last.state != "failed"
-    if running or error or was_discarded:
-        last = None
-    batch_id = services().library.batches.rows.of_task(last.id) if last is not None and not found.is_waiting else None
+    running, last, is_waiting = shown_tasks(services().tables.status(), has_error=bool(error))
+    batch_id = services().library.batches.rows.of_task(last.id) if last is not None and not is_waiting else None
     values = {
         "ways": available_methods(),
         "batch_id": batch_id,
         "alike": len(services().copies.pairs(batch_id)) if batch_id else 0,
         "running": running,
         "last": last,
-        "is_waiting": found.is_waiting and last is not None,
+        "is_waiting": is_waiting,
         "shelf": _shelf(last) if last is not None and last.outcome else "",
         "error": error,
         "limit_mb": services().settings.MAX_IMPORT_MB,
@@ -55,29 +47,15 @@ def page(status: int = 200, error: str = "") -> AnyResponse:
     return Response(render_template("imports/table.html", **values), status)
 
 
-def table_body_limits() -> BodyLimits | None:
-    """Return the limits of an uploaded table; None if this request may not send one."""
-    max_bytes = services().settings.max_import_bytes
-    return BodyLimits(max_bytes, max_bytes + FORM_OVERHEAD_BYTES, advice=LARGER) if may_operate() else None
-
-
-@larger_body(table_body_limits)
+@larger_body(upload_limits)
 @limiter.limit("30 per minute")
 def upload() -> AnyResponse:
     """Store a table and preview it; nothing is imported yet. Wait a moment for the preview: most tables are small."""
-    file = request.files.get("table")
-    if file is None or not file.filename:
-        return page(400, "Choose a file first.")
-    buffer = file.stream
-    if isinstance(buffer, UploadBuffer):
-        if buffer.is_too_large:
-            refused = UploadTooLarge(services().settings.max_import_bytes, buffer.size_bytes)
-            return page(413, f"{refused} {LARGER}")
-        if buffer.has_failed:
-            raise StorageError("upload", "not enough disk space on the server for this file")
-    name = "".join(char for char in file.filename.replace("\\", "/").rpartition("/")[2] if char.isprintable())[:MAX_NAME_CHARS]
     try:
-        tasks.wait(services().tables.upload(buffer, name or "the table"))
+        file, name = uploaded_file("the table")
+        tasks.wait(services().tables.upload(file, name))
+    except UploadRefused as refused:
+        return page(refused.status, str(refused))
     except TableConflict as error:
         return page(409, str(error))
     return redirect(PATH, 303)

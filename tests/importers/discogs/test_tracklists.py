@@ -1,6 +1,5 @@
 """The tracklists of all records come from Discogs in the background, and songs are found."""
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,35 +8,12 @@ import pytest
 from image_cache.importers.discogs.service import SETTLED_S, TRACKS
 from image_cache.models import AlbumQuery
 from tests.importers.discogs.test_sync import Opened, albums, connect, sync
+from tests.support.clock import ShiftedClock
 from tests.support.discogs import DiscogsServer
 from tests.support.statements import traced
 from tests.support.vault import wait_until
 
 RECORDS = 45
-
-
-class ShiftedClock:
-    """The time of the machine, which the windows of the rate limit need, shifted by what a test lets pass."""
-
-    def __init__(self) -> None:
-        self.shift_s = 0.0
-
-    def __call__(self) -> float:
-        return time.time() + self.shift_s
-
-    def advance(self, seconds: float) -> None:
-        self.shift_s += seconds
-
-
-@pytest.fixture
-def clock() -> ShiftedClock:
-    return ShiftedClock()
-
-
-@pytest.fixture(scope="module")
-def process() -> Iterator[DiscogsServer]:
-    with DiscogsServer(window_s=1.0) as running:
-        yield running
 
 
 @pytest.fixture

@@ -10,23 +10,12 @@ from image_cache.importers.discogs.service import SETTLED_S, TRACKS, VALUES
 from image_cache.importers.discogs.values import AGE_S
 from image_cache.models import AlbumQuery
 from tests.importers.discogs.test_sync import Opened, albums, connect, sync
-from tests.importers.discogs.test_tracklists import ShiftedClock
+from tests.support.clock import ShiftedClock
 from tests.support.discogs import DiscogsServer
 from tests.support.vault import wait_until
 
 RECORDS = 12
 GRADES = {"M": "", "NM": "30.25 EUR", "VG+": "20.00 EUR"}
-
-
-@pytest.fixture
-def clock() -> ShiftedClock:
-    return ShiftedClock()
-
-
-@pytest.fixture(scope="module")
-def process() -> Iterator[DiscogsServer]:
-    with DiscogsServer(window_s=1.0) as running:
-        yield running
 
 
 @pytest.fixture

@@ -203,7 +203,7 @@ def test_recent_hit_rates_are_shown_once_they_are_known(inside: Inside, operator
         },
     )
     row = next(row for row in store_rows(caches, rates, NOW, growth="", is_paused=False) if row.title == "Last 10, 100, 1,000 s")
-    assert [cell.text for cell in row.cells] == ["\N{EN DASH}, 75.0, \N{EN DASH}%", "no requests", "no requests"]
+    assert [cell.text for cell in row.cells] == ["\N{EN DASH}, 75.0%, \N{EN DASH}", "no requests", "no requests"]
     assert inside.services.covers.cache.get(cover)
 
 
