@@ -18,8 +18,9 @@ from image_cache.covers import CoverLoader, ImageCache
 from image_cache.covers.build import CoverServices, open_covers
 from image_cache.covers.machine_speed import MachineSpeed
 from image_cache.covers.runtime_limits import EVICTING_S, RuntimeLimits, default_limits
-from image_cache.db.catalog import CatalogDatabase, open_catalog
+from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import DatabaseError
+from image_cache.db.open_catalog import open_catalog
 from image_cache.engine.pool import PeriodicJob, Pool
 from image_cache.errors import StorageError
 from image_cache.files.build import FileServices

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from image_cache.cli.context import CommandContext
 from image_cache.cli.covers import opened_covers
-from image_cache.db.catalog import open_catalog
+from image_cache.db.open_catalog import open_catalog
 from image_cache.engine import maintenance
 from image_cache.engine.cache import Cache
 from image_cache.engine.stats.history import DAY_S

@@ -17,7 +17,7 @@ import click
 
 from image_cache.cli.serve import server_command
 from image_cache.config import Settings, data_home, load_settings
-from image_cache.db.catalog import has_catalog
+from image_cache.db.open_catalog import has_catalog
 from image_cache.demo.records import records
 from image_cache.errors import ConfigError
 from image_cache.resources import CHECKOUT, SITE

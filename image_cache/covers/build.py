@@ -15,8 +15,8 @@ from image_cache.covers.own_covers import OwnCovers
 from image_cache.covers.runtime_limits import RuntimeLimits, default_limits
 from image_cache.covers.service import ImageCache
 from image_cache.covers.store import CacheLimits, CoverContext
-from image_cache.db.catalog import has_catalog, open_catalog
 from image_cache.db.database import DatabaseError
+from image_cache.db.open_catalog import has_catalog, open_catalog
 from image_cache.engine import maintenance as upkeep
 from image_cache.engine.cache import Cache
 from image_cache.engine.disk import DiskTier

@@ -61,7 +61,7 @@ def translated(sql: str) -> Statement:
     parts = _QUOTED.split(sql)  # texts in quotes are every second one
     parts[::2] = [_MARK.sub(mark, part) for part in parts[::2]]
     if "AS tsquery)" in sql:  # the first parameter
-        return Statement("".join(parts), lambda values, tokenizer: (tokenizer.question(values[0]), *values[1:]))  # type: ignore[index, misc]
+        return Statement("".join(parts), lambda values, tokenizer: (tokenizer.question(values[0]), *values[1:]))  # type: ignore[index]
     if names:
         return Statement("".join(parts), lambda values, _: [values[name] for name in names])  # type: ignore[call-overload]
     return Statement("".join(parts), lambda values, _: values)  # type: ignore[arg-type, return-value]

@@ -11,8 +11,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from image_cache.config import Settings, load_settings
-from image_cache.db.catalog import has_catalog, open_catalog
 from image_cache.db.database import DatabaseError
+from image_cache.db.open_catalog import has_catalog, open_catalog
 from image_cache.errors import StorageError
 from image_cache.files.build import FileOpener, open_files
 from image_cache.files.cache import FileCache

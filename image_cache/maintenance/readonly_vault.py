@@ -13,7 +13,8 @@ from image_cache.covers import NAMESPACE
 from image_cache.covers.runtime_limits import RuntimeLimits, default_limits
 from image_cache.covers.stats import CacheStats, collect_stats
 from image_cache.covers.store import CacheLimits
-from image_cache.db.catalog import CatalogDatabase, has_catalog, open_catalog
+from image_cache.db.catalog import CatalogDatabase
+from image_cache.db.open_catalog import has_catalog, open_catalog
 from image_cache.engine.cache import Cache
 from image_cache.engine.disk import DiskTier
 from image_cache.engine.index import Index, Totals, VariantTotals

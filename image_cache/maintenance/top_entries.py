@@ -6,7 +6,7 @@ Stream images are named by their id: operators are not the audience of a private
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 
-from image_cache.db.catalog import has_catalog
+from image_cache.db.open_catalog import has_catalog
 from image_cache.engine.cache import Cache
 from image_cache.engine.key import Key, digest_of
 from image_cache.files.index import StoredFile

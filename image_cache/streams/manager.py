@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from image_cache.config import Settings, load_settings
-from image_cache.db.catalog import CatalogDatabase, open_catalog
+from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import DatabaseError
+from image_cache.db.open_catalog import open_catalog
 from image_cache.engine.shared_counters import SharedCounters
 from image_cache.errors import CacheError, DuplicateImage, FieldRejected, NotVisible
 from image_cache.filesystem import make_folder

@@ -100,6 +100,7 @@ def test_neither_passwords_nor_tokens_nor_the_code_are_in_a_log(
     assert "\nforged" not in text
 
 
+@pytest.mark.sqlite_only  # reads its files
 def test_the_files_hold_neither_passwords_nor_tokens(accounts: Accounts, ida: Account, catalog: CatalogDatabase) -> None:
     token = accounts.login("Ida", PASSWORD, HOME)
     catalog.close()
@@ -155,6 +156,7 @@ def test_a_session_ends_after_twelve_idle_hours_and_not_before(accounts: Account
     assert accounts.account_for_session(token) is None
 
 
+@pytest.mark.sqlite_only  # counts its changes
 def test_a_request_does_not_write(accounts: Accounts, ida: Account, clock: FakeClock, catalog: CatalogDatabase) -> None:
     token = accounts.login("Ida", PASSWORD, HOME)
     before = writes(catalog)
@@ -316,6 +318,7 @@ def test_the_code_is_the_same_after_a_restart(accounts: Accounts, tmp_path: Path
     other.close()
 
 
+@pytest.mark.sqlite_only  # traces its connection
 def test_an_operator_who_comes_while_the_code_is_made_leaves_no_code(
     accounts: Accounts, catalog: CatalogDatabase, tmp_path: Path
 ) -> None:

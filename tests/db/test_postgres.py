@@ -10,15 +10,20 @@ import pytest
 
 from image_cache.bootstrap import ensure_directories
 from image_cache.config import Settings, load_settings
-from image_cache.db.catalog import CatalogDatabase, open_catalog
+from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.catalog_schema import MIGRATIONS
 from image_cache.db.database import DatabaseError, IntegrityError, Locked, WrongVersion
+from image_cache.db.open_catalog import open_catalog
 from image_cache.errors import ConfigError, StorageError
+from image_cache.import_models import ImportRow
 from image_cache.maintenance.backup.create import back_up
 from image_cache.maintenance.backup.restore import restore
+from image_cache.models import ImageVisibility
 from tests.support.catalogs import PostgresCatalogs, SchemaPool
+from tests.support.inside import Inside
 from tests.support.ports import free_port
 from tests.support.postgres import USER, Postgres
+from tests.support.stage import photo
 
 pytestmark = [pytest.mark.postgres, pytest.mark.server]
 
@@ -163,12 +168,16 @@ def test_a_reader_cannot_write(opened: PostgresCatalogs, database: CatalogDataba
 
 
 def test_a_block_that_fails_changes_nothing_and_sees_itself_until_then(database: CatalogDatabase) -> None:
-    with pytest.raises(KeyError), database.write() as conn:
-        conn.execute("INSERT INTO settings VALUES ('a', 'b')")
-        assert len(database.rows("SELECT 1 FROM settings")) == 1
-        with database.reading() as same:
-            assert same is conn
-        raise KeyError
+    def write_and_fail() -> None:
+        with database.write() as conn:
+            conn.execute("INSERT INTO settings VALUES ('a', 'b')")
+            assert len(database.rows("SELECT 1 FROM settings")) == 1
+            with database.reading() as same:
+                assert same is conn
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        write_and_fail()
     assert database.rows("SELECT 1 FROM settings") == []
 
 
@@ -301,7 +310,7 @@ def test_an_empty_catalogue_beside_the_files_of_another_stops_it(dsn: str, tmp_p
     original = tmp_path / "vault" / "state" / "stream_images" / "a" / "b.jpg"
     original.parent.mkdir(parents=True)
     original.write_bytes(b"x")
-    with pytest.raises(ConfigError, match="stream_images belongs to another one. Nothing was changed"):
+    with pytest.raises(ConfigError, match=r"stream_images belongs to another one\. Nothing was changed"):
         ensure_directories(Settings(DATA_DIR=tmp_path / "vault", DATABASE=dsn, DATABASE_SCHEMA="none_yet"))
     assert original.exists()
 
@@ -313,6 +322,29 @@ def test_a_backup_and_a_restore_without_the_catalogue_are_refused(dsn: str, tmp_
     with pytest.raises(StorageError, match="pg_dump"):
         restore(settings, tmp_path / "backup.tar")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.app
+@pytest.mark.decoder
+@pytest.mark.slow
+def test_the_application_runs_on_it(dsn: str, tmp_path: Path) -> None:
+    name = "whole_application"
+    with Inside(tmp_path / "vault", DATABASE=dsn, DATABASE_SCHEMA=name) as inside:
+        inside.services.library.import_rows([ImportRow(1, "Zen Arcade", "Hüsker Dü"), ImportRow(2, "Back in Black", "AC/DC")])
+        image_id = inside.services.streams.upload_stream_image(
+            "evening", photo(1), "1.jpg", ImageVisibility.PUBLIC, title="R.E.M. live"
+        )
+        page = inside.client().get("/?q=ac+dc").text
+        assert "Back in Black" in page
+        assert "Zen Arcade" not in page
+        assert "Zen Arcade" in inside.client().get("/?q=husker").text
+        assert [image.image_id for image in inside.services.streams.rows.search("rem live")] == []
+        assert [image.image_id for image in inside.services.streams.rows.search("e m liv")] == [image_id]
+        assert inside.client().get("/health").status_code == 200
+        assert inside.client().get("/streams/evening").status_code == 200
+    assert not (tmp_path / "vault/state/catalog.db").exists()
+    with Inside(tmp_path / "vault", DATABASE=dsn, DATABASE_SCHEMA=name) as again:  # a restart, beside originals of its own
+        assert again.services.library.count() == 2
 
 
 def test_the_name_of_a_schema_is_checked() -> None:

@@ -440,6 +440,7 @@ def test_what_is_gone_comes_up_only_when_there_is_nothing_else(library: Library)
     assert {library.random().id for _ in range(30)} == {1, 2, 3, 4}  # type: ignore[union-attr]
 
 
+@pytest.mark.sqlite_only  # counts with a pragma
 def test_no_record_comes_twice_in_twenty_and_picking_writes_nothing(catalog: CatalogDatabase, library: Library) -> None:
     fill(library, *(row(f"T{n}") for n in range(25)))
     with catalog.reading() as conn:
@@ -574,6 +575,7 @@ def test_an_import_resumes_at_the_very_row(library: Library) -> None:
     assert library.album(150) is not None
 
 
+@pytest.mark.sqlite_only  # traces its connection
 def test_an_import_writes_thousands_of_rows_in_one_transaction(library: Library, catalog: CatalogDatabase) -> None:
     """200 at a time wrote every page of every index again for each of them: 4 GB for 100,000 records."""
     begun = traced(catalog)
@@ -582,6 +584,7 @@ def test_an_import_writes_thousands_of_rows_in_one_transaction(library: Library,
     assert len([sql for sql in begun if sql.startswith("BEGIN")]) <= 3
 
 
+@pytest.mark.sqlite_only  # counts its steps
 def test_finding_a_copy_does_not_cost_more_with_the_size_of_a_source(library: Library, catalog: CatalogDatabase) -> None:
     """The partial index was not used, so each row of a sync read all records of its source: 14 ms at 100,000."""
     rows = AlbumTable(catalog)
@@ -712,6 +715,7 @@ def test_two_processes_that_import_one_file_make_every_record_once(tmp_path: Pat
     catalog.close()
 
 
+@pytest.mark.sqlite_only  # fills its file
 def test_a_full_disk_ends_an_import_with_a_clear_error_and_loses_nothing(library: Library, catalog: CatalogDatabase) -> None:
     fill(library, *(row(f"T{n}") for n in range(200)))
     pages = catalog.row("PRAGMA page_count")

@@ -761,6 +761,7 @@ def test_words_are_found_in_titles_and_descriptions_whatever_their_marks(manager
 # People
 
 
+@pytest.mark.sqlite_only  # reads its file
 def test_an_invitation_makes_a_member_until_it_is_over(manager: StreamImageManager, clock: FakeClock) -> None:
     stream = manager.create_stream("Evening", "evening", owner=account(manager, "ida"))
     for name in ("bo", "cy", "di"):

@@ -314,6 +314,7 @@ def test_databases_of_others_are_refused_in_words(tmp_path: Path, schema: str, r
     assert refused(lambda: list(read_table(path))).startswith(reason)
 
 
+@pytest.mark.sqlite_only  # reads its file
 def test_the_catalogue_of_a_vault_is_not_taken_for_a_table(library: Library, tmp_path: Path) -> None:
     library.import_rows([ImportRow(1, "T", "A")])
     copy = tmp_path / "copy.db"

@@ -184,6 +184,7 @@ tasks.run("crash", {})
 """
 
 
+@pytest.mark.sqlite_only  # another process opens its file
 def test_a_crash_leaves_the_task_for_whoever_is_alive_and_nobody_runs_it_twice(
     make: Callable[..., TaskRunner], catalog: CatalogDatabase, tmp_path: Path
 ) -> None:

@@ -6,7 +6,7 @@ from dataclasses import field
 
 from image_cache.cli.context import CommandContext
 from image_cache.cli.maintenance.report import clock_time
-from image_cache.db.catalog import has_catalog
+from image_cache.db.open_catalog import has_catalog
 from image_cache.engine.disk import DiskTier
 from image_cache.errors import NotVisible, OriginDenied, StorageError, UnknownFile
 from image_cache.files.index import PendingFile, StoredFile

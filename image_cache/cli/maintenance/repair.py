@@ -16,10 +16,11 @@ from image_cache.cli.command import MaintenanceCommand
 from image_cache.cli.context import CommandContext
 from image_cache.cli.covers import opened_covers
 from image_cache.covers import WARM, ImageCache
-from image_cache.db.catalog import CatalogDatabase, open_catalog
+from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Database, DatabaseError
 from image_cache.db.diagnosis import kind_of, salvage
 from image_cache.db.integrity import page_fault
+from image_cache.db.open_catalog import open_catalog
 from image_cache.engine.index import Index
 from image_cache.engine.inspection import inspect_disk
 from image_cache.engine.key import key_of_path

@@ -4,7 +4,7 @@ import click
 
 from image_cache.cli.command import MaintenanceCommand
 from image_cache.cli.context import CommandContext
-from image_cache.db.catalog import open_catalog
+from image_cache.db.open_catalog import open_catalog
 from image_cache.maintenance.cache_figures import cache_figures
 from image_cache.maintenance.counters_since import counters_since, reset_counters
 from image_cache.vault_lock import VaultLock

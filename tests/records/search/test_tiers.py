@@ -124,6 +124,7 @@ def test_a_search_may_stand_in_the_order_of_the_wall(filled: Library) -> None:
 # The index follows the catalogue
 
 
+@pytest.mark.sqlite_only  # asks FTS5 whether its index is whole
 def test_the_index_follows_every_change(library: Library) -> None:
     library.import_rows(
         [row("Low Water", "Mark Brine", label="Ostrava", notes="signed", tracks=(Track("A1", "Parallel parking"),))]
@@ -197,6 +198,7 @@ def test_an_old_catalogue_is_searched_by_names_until_its_index_is_built(tmp_path
         assert not library.page(AlbumQuery(text="song 242", sort="match"), 1).is_incomplete
 
 
+@pytest.mark.sqlite_only  # asks FTS5 whether its index is whole
 def test_other_rules_rebuild_the_index(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     library.import_rows([row("Alpha"), row("Beta")])
     for module in ("index_table", "tiers"):
