@@ -51,7 +51,6 @@ from image_cache.streams.validation import (
 from image_cache.streams.view_counts import ViewCounts
 
 MAX_POSITION = 1_000_000
-
 logger = logging.getLogger(__name__)
 
 
