@@ -196,6 +196,8 @@ class PgDatabase(CatalogDatabase):
                 conn.tell(";\n".join(schema(MIGRATIONS)))
                 conn.tell(f"CREATE TABLE schema_version (version bigint); INSERT INTO schema_version VALUES ({len(MIGRATIONS)})")
             conn.tell("COMMIT")
+        if not self._has_tables(conn):
+            raise OperationalError(f"{self.path} has no schema {self._schema} yet")
         version = int(conn.execute("SELECT version FROM schema_version").fetchone()[0])  # type: ignore[index]
         if version != len(MIGRATIONS):
             raise WrongVersion(self.path, version, len(MIGRATIONS))

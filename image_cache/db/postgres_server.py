@@ -20,13 +20,14 @@ except ImportError as error:
     raise ConfigError("VINYL_VAULT_DATABASE", problem) from error
 
 DSN, PASSWORD = "VINYL_VAULT_DATABASE", "VINYL_VAULT_DATABASE_PASSWORD_FILE"
+SOCKETS = "/var/run/postgresql"
 ENCRYPTED = ("require", "verify-ca", "verify-full")
 
 
 def open_postgres(settings: Settings, *, is_reader: bool = False) -> PgDatabase:
     """Return the catalogue that the settings name; connects to nothing yet. Raises `ConfigError`."""
     known = _parsed(settings.DATABASE)
-    hosts = [host for host in str(known.get("hostaddr") or known.get("host") or "").split(",") if not _is_near(host)]
+    hosts = [host for host in str(known["hostaddr"] or known["host"]).split(",") if not _is_near(host)]
     if hosts and known.get("sslmode", "require") not in ENCRYPTED:
         problem = f"sslmode={known['sslmode']} sends everything in the clear to {hosts[0]}; use {', '.join(ENCRYPTED)}"
         raise ConfigError(DSN, problem)
@@ -34,7 +35,7 @@ def open_postgres(settings: Settings, *, is_reader: bool = False) -> PgDatabase:
         known.setdefault("sslmode", "require")
     if settings.DATABASE_PASSWORD_FILE is not None:
         known["password"] = _password(settings.DATABASE_PASSWORD_FILE)
-    host = str(known.get("host") or "this machine")
+    host = str(known["host"])
     where = f"PostgreSQL database {known.get('dbname') or ''} at {'this machine' if '/' in host else host}"
     return PgDatabase(conninfo.make_conninfo("", **known), settings.DATABASE_SCHEMA, where, is_reader=is_reader)
 
@@ -67,9 +68,12 @@ def _parsed(dsn: str) -> dict[str, str | int | None]:
         known = dict(conninfo.conninfo_to_dict(dsn))
     except Error:
         raise ConfigError(DSN, example) from None  # libpq's message has parts of the DSN, perhaps a password
+    if known.get("service"):
+        raise ConfigError(DSN, example)
     if known.pop("password", None):
         raise ConfigError(DSN, f"must not contain a password; put it in a file and name the file in {PASSWORD}")
-    return known
+    # Said in full, so that no PGHOST, PGHOSTADDR or service of the environment leads elsewhere.
+    return {"host": SOCKETS, "hostaddr": "", **known}
 
 
 def _password(path: Path) -> str:

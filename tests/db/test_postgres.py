@@ -158,6 +158,8 @@ def test_errors_are_those_that_callers_catch(database: CatalogDatabase) -> None:
 
 def test_a_reader_cannot_write(opened: PostgresCatalogs, database: CatalogDatabase, tmp_path: Path) -> None:
     set_name(database, "a")
+    with pytest.raises(DatabaseError, match="has no schema vault"):
+        opened.open(tmp_path / "other.db", is_reader=True).rows("SELECT 1")
     reader = opened.open(tmp_path / "catalog.db", is_reader=True)
     assert reader.rows("SELECT name FROM settings")[0][0] == "a"
     with pytest.raises(DatabaseError, match="read-only"):
@@ -245,6 +247,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "an unknown parameter": ({"DATABASE": "postgresql://u@/x?tls=1"}, "VINYL_VAULT_DATABASE: must be a URL"),
     "a password": ({"DATABASE": "postgresql://u:geheim@localhost/x"}, "must not contain a password"),
     "a password at its end": ({"DATABASE": "postgresql://u@localhost/x?password=geheim"}, "must not contain a password"),
+    "a service": ({"DATABASE": "postgresql://u@localhost/x?service=far"}, "VINYL_VAULT_DATABASE: must be a URL"),
     "no server": ({"DATABASE": "postgresql://u@127.0.0.1:1/x"}, "VINYL_VAULT_DATABASE: PostgreSQL database x at 127.0.0.1"),
     "in the clear": ({"DATABASE": "postgresql://u@192.0.2.1/x?sslmode=prefer"}, "sslmode=prefer sends everything in the clear"),
     "no password file": (
@@ -303,6 +306,14 @@ def test_a_server_elsewhere_must_offer_tls_and_its_password_is_read_from_the_fil
         assert "password authentication failed" in refusal(tmp_path, DATABASE=near, DATABASE_PASSWORD_FILE=tmp_path / "password")
         (tmp_path / "password").write_text("geheim\n")
         ensure_directories(Settings(DATA_DIR=tmp_path / "vault", DATABASE=near, DATABASE_PASSWORD_FILE=tmp_path / "password"))
+
+
+def test_the_environment_leads_nowhere_else(dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only what the DSN names was looked at for TLS."""
+    monkeypatch.setenv("PGHOST", "192.0.2.1")
+    monkeypatch.setenv("PGHOSTADDR", "192.0.2.1")
+    ensure_directories(Settings(DATA_DIR=tmp_path / "vault", DATABASE=dsn))
+    assert "/var/run/postgresql/.s.PGSQL" in refusal(tmp_path / "other", DATABASE="postgresql://u@/nowhere")
 
 
 def test_an_empty_catalogue_beside_the_files_of_another_stops_it(dsn: str, tmp_path: Path) -> None:
