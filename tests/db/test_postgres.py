@@ -14,7 +14,7 @@ from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.catalog_schema import MIGRATIONS
 from image_cache.db.database import DatabaseError, IntegrityError, Locked, WrongVersion
 from image_cache.db.open_catalog import open_catalog
-from image_cache.errors import ConfigError, StorageError
+from image_cache.errors import ConfigError
 from image_cache.import_models import ImportRow
 from image_cache.maintenance.backup.create import back_up
 from image_cache.maintenance.backup.restore import restore
@@ -328,9 +328,9 @@ def test_an_empty_catalogue_beside_the_files_of_another_stops_it(dsn: str, tmp_p
 
 def test_a_backup_and_a_restore_without_the_catalogue_are_refused(dsn: str, tmp_path: Path) -> None:
     settings = Settings(DATA_DIR=tmp_path / "vault", DATABASE=dsn)
-    with pytest.raises(StorageError, match="pg_dump"):
+    with pytest.raises(ConfigError, match="pg_dump"):
         back_up(settings, tmp_path / "backup.tar")
-    with pytest.raises(StorageError, match="pg_dump"):
+    with pytest.raises(ConfigError, match="pg_dump"):
         restore(settings, tmp_path / "backup.tar")
     assert list(tmp_path.iterdir()) == []
 

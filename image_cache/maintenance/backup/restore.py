@@ -67,7 +67,8 @@ def restore(settings: Settings, path: Path, *, force: bool = False, progress: Pr
     """Replace an empty vault by a backup; with `force` also another vault, which is moved beside it.
 
     Every session ends: one that was closed since the backup must not be open again. Raises `Busy` while a service uses the
-    vault, `VaultNotEmpty`, `ArchiveRejected` for a file that is not a complete backup, `StorageError`; then nothing changed.
+    vault, `VaultNotEmpty`, `ArchiveRejected` for a file that is not a complete backup, `StorageError`, `ConfigError` for a catalogue
+    in PostgreSQL; then nothing changed.
     """
     refuse_server(settings)
     path = Path(path).absolute()
