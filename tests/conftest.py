@@ -26,7 +26,7 @@ WEB = Path(__file__).parent / "web"  # its tests open the whole application
 # Fixtures that start a server process: gunicorn, nginx, an S3 store, a Discogs or our own MusicBrainz.
 SERVERS = {"archive", "discogs", "live_app", "s3", "served", "shared", "vault"}
 
-# A catalogue in PostgreSQL. All tests of it run with WHOLE, which is `make rehearse-postgres`; otherwise those that are not slow.
+# A catalogue in PostgreSQL. All its tests run with WHOLE, which is `make rehearse-postgres`; otherwise those that are not slow.
 WHOLE = os.environ.get("VINYLVAULT_TEST_POSTGRES") == "whole"
 POSTGRES = [pytest.mark.postgres, pytest.mark.server]
 if not has_postgres():
@@ -45,7 +45,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     for name in {"catalogs", "module_catalogs"} & set(metafunc.fixturenames):
         params: list[Any] = ["sqlite"]
         own = {mark.name for mark in metafunc.definition.iter_markers()}
-        if "sqlite_only" not in own and (WHOLE or "slow" not in own):
+        if "sqlite_only" not in own and (WHOLE or not own & {"slow", "long_on_postgres"}):
             params.append(pytest.param("postgres", marks=POSTGRES))
         metafunc.parametrize(name, params, indirect=True, scope="module" if name == "module_catalogs" else "function")
 

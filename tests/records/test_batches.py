@@ -57,6 +57,7 @@ def row(title: str, **other: object) -> ImportRow:
 # Edits
 
 
+@pytest.mark.long_on_postgres
 def test_many_are_edited_survive_an_import_and_are_undone_as_one(room: Room) -> None:
     room.take(*(row(f"T{n}", genres=("Jazz",), label=f"L{n}") for n in range(450)))
     done = room.batches.edit(room.ids(), {"genres": FieldEdit("Soul", adds=True), "label": FieldEdit("Penstock")})
@@ -166,6 +167,7 @@ def test_another_copy_of_a_hidden_release_comes_in(room: Room) -> None:
 # Imports
 
 
+@pytest.mark.long_on_postgres
 def test_an_import_is_undone_as_a_whole_and_what_people_touched_stays(room: Room) -> None:
     first = room.take(*(row(f"Old {n}", year=1970, label="L") for n in range(3)))
     old = room.ids()
@@ -200,6 +202,7 @@ def test_what_a_later_import_changed_is_left_to_it(room: Room) -> None:
     assert next(room.library.albums()).year == 1990
 
 
+@pytest.mark.long_on_postgres
 def test_an_import_that_changes_nothing_leaves_no_batch_and_one_row_a_batch(room: Room) -> None:
     room.take(*(row(f"T{n}") for n in range(300)))
     room.take(*(row(f"T{n}") for n in range(300)))

@@ -612,6 +612,7 @@ def test_finding_a_copy_does_not_cost_more_with_the_size_of_a_source(library: Li
     assert 0 < steps(lambda: rows.copies("discogs", "321")) < 300
 
 
+@pytest.mark.long_on_postgres
 def test_whoever_waits_to_write_gets_a_turn_within_a_few_rows_of_an_import(library: Library, catalog: CatalogDatabase) -> None:
     """The request that cancels it writes, too."""
     turns: list[int] = []
@@ -666,6 +667,7 @@ def test_a_dry_run_tells_and_leaves_all_as_it_is(library: Library) -> None:
     assert library.count() == 1
 
 
+@pytest.mark.long_on_postgres
 def test_progress_is_told_batch_by_batch_while_the_wall_can_be_read(library: Library) -> None:
     told: list[tuple[int, int]] = []
     library.import_rows(
@@ -676,6 +678,7 @@ def test_progress_is_told_batch_by_batch_while_the_wall_can_be_read(library: Lib
     assert told[-1][0] == ROWS_A_WRITE + 500
 
 
+@pytest.mark.long_on_postgres
 def test_an_import_that_dies_keeps_its_batches_and_can_be_run_again(library: Library) -> None:
     def rows(until: int) -> Iterable[ImportRow]:
         for number in range(450):

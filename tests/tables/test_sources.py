@@ -177,6 +177,7 @@ class Stop(Exception):
     pass
 
 
+@pytest.mark.long_on_postgres
 def test_an_import_goes_on_where_a_stop_left_it_and_counts_every_row_once(
     library: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
