@@ -157,6 +157,12 @@ def test_no_module_is_longer_than_330_lines() -> None:
     assert long == {}
 
 
+def test_no_style_sheet_is_longer_than_330_lines() -> None:
+    sheets = [path for path in (ROOT / "static").rglob("*.css") if "vendor" not in path.parts]
+    counts = {str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines()) for path in sheets}
+    assert {name: count for name, count in counts.items() if count > 330} == {}
+
+
 def test_a_class_name_is_used_once() -> None:
     """One word for one concept: two classes of a name would be found by the same search."""
     homes: dict[str, list[str]] = {}

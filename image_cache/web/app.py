@@ -35,20 +35,20 @@ from image_cache.web.imports.music import music
 from image_cache.web.imports.tasks import jobs
 from image_cache.web.imports.views import importing
 from image_cache.web.rate_limits import register_limits
-from image_cache.web.records.add import adding
-from image_cache.web.records.copies import copying
+from image_cache.web.records.batches.removal import removing
+from image_cache.web.records.batches.select import selecting
+from image_cache.web.records.batches.undo import undoing
+from image_cache.web.records.browsing.saved_views import saved_views
 from image_cache.web.records.crates import crating
-from image_cache.web.records.edit import editing
+from image_cache.web.records.editing.add import adding
+from image_cache.web.records.editing.copies import copying
+from image_cache.web.records.editing.edit import editing
+from image_cache.web.records.editing.merge import merging
+from image_cache.web.records.editing.notes import notes
 from image_cache.web.records.have import having
-from image_cache.web.records.merge import merging
-from image_cache.web.records.moods import moods
-from image_cache.web.records.notes import notes
-from image_cache.web.records.now import UnchangedNow, playing
-from image_cache.web.records.removal import removing
-from image_cache.web.records.saved_views import saved_views
-from image_cache.web.records.select import selecting
+from image_cache.web.records.playing.moods import moods
+from image_cache.web.records.playing.now import UnchangedNow, playing
 from image_cache.web.records.take_along import taking
-from image_cache.web.records.undo import undoing
 from image_cache.web.records.views import pages
 from image_cache.web.records.wants import wanting
 from image_cache.web.request_body import BodyLimitProbe, UploadRequest

@@ -14,6 +14,7 @@ from image_cache.web.context import STATIC_DIR
 
 SHEETS, JOIN, MOST_SHEETS = "sheets", "-", 8  # a folder of addresses; there is none on the disk
 SHEET_URL = re.compile(r"""url\("((?!data:|/|#)[^"]+)\"""")
+SHEET_IMPORT = re.compile(r"""^@import "([^"]+)";$""", re.MULTILINE)
 STATIC_IMPORT = re.compile(r"""^import\s+(?:[^"';]+\s+from\s+)?["'](\.{1,2}/[^"']+)["']""", re.MULTILINE)
 
 
@@ -34,20 +35,26 @@ def assets_version() -> str:
 
 
 def stylesheet(*names: str) -> Markup:
-    """Return the link to style sheets, for example `css/records.css`: one file, because a browser shows nothing before it has all."""
+    """Return the link to style sheets, for example `css/records.css`: one file, because a browser shows nothing before it has all.
+
+    A long sheet is divided into a folder of its name: it imports them in the order of their rules, and its place takes their text.
+    """
     joined = JOIN.join(_short_name(name) for name in names)
     return Markup('<link rel="stylesheet" href="{}">').format(asset(f"{SHEETS}/{joined}.css"))
 
 
 def joined_sheets(names: str) -> str | None:
-    """Return the text of the style sheets that an address of `stylesheet` names, in its order; None if one does not exist."""
+    """Return the text of the style sheets that an address of `stylesheet` names and of those that they import, in their order.
+
+    None if one of the names does not exist.
+    """
     wanted = names.split(JOIN)
     if len(wanted) > MOST_SHEETS:
         return None
     paths = {_short_name(path.relative_to(STATIC_DIR).as_posix()): path for path in STATIC_DIR.rglob("*.css")}
     if any(name not in paths for name in wanted):
         return None
-    return "\n".join(_moved(paths[name]) for name in wanted)
+    return "\n".join(_whole(paths[name]) for name in wanted)
 
 
 def _short_name(name: str) -> str:
@@ -55,12 +62,13 @@ def _short_name(name: str) -> str:
     return name.removeprefix("css/").removesuffix(".css").replace("/", ".")
 
 
-def _moved(sheet: Path) -> str:
-    """Return the text of a sheet with the addresses that it names as seen from the folder `SHEETS`."""
+def _whole(sheet: Path) -> str:
+    """Return the text of a sheet and of those that it imports, with the addresses that they name as seen from the folder `SHEETS`."""
     folder = sheet.parent.relative_to(STATIC_DIR).as_posix()
-    return SHEET_URL.sub(
+    text = SHEET_URL.sub(
         lambda found: f'url("../{posixpath.normpath(posixpath.join(folder, found[1]))}"', sheet.read_text("utf-8")
     )
+    return SHEET_IMPORT.sub(lambda found: _whole(sheet.parent / found[1]), text)
 
 
 def script(*names: str, blocks_render: bool = False) -> Markup:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from image_cache.web.assets import imported_modules, preload, script, stylesheet
+from image_cache.web.assets import SHEET_IMPORT, imported_modules, preload, script, stylesheet
 from image_cache.web.context import STATIC_DIR, TEMPLATE_DIR
 from tests.support.inside import Inside
 
@@ -96,9 +96,13 @@ def test_joined_sheets_are_the_sheets_in_their_order_and_name_files_that_exist(i
     assert answer.status_code == 200
     assert answer.content_type == "text/css; charset=utf-8"
     assert "immutable" in answer.headers["Cache-Control"]
-    texts = [
-        (STATIC_DIR / name).read_text(encoding="utf-8") for name in ("css/tokens.css", "style.css", "css/components/disc.css")
-    ]
+    parts = (
+        "css/tokens.css",
+        *(f"css/base/{name}.css" for name in ("reset", "top_bar", "transition")),
+        "css/components/disc.css",
+    )
+    texts = [(STATIC_DIR / name).read_text(encoding="utf-8") for name in parts]
+    assert "@import" not in answer.text, "each would be a request of its own"
     places = [answer.text.index(text.rstrip()[-300:]) for text in texts]
     assert places == sorted(places)
     named = {url for url in re.findall(r'url\("([^"]+)"', answer.text) if not url.startswith(("data:", "#"))}
@@ -109,6 +113,25 @@ def test_joined_sheets_are_the_sheets_in_their_order_and_name_files_that_exist(i
     assert client.get(address, headers={"If-None-Match": answer.headers["ETag"]}).status_code == 304
     assert client.get(address, headers={"Accept-Encoding": "gzip"}).headers["Content-Encoding"] == "gzip"
     assert client.get(address.replace(address.split("/")[2], "0" * 8)).headers["Cache-Control"] == "no-cache"
+
+
+def test_a_divided_sheet_is_a_list_of_all_the_sheets_in_its_folder() -> None:
+    """A rule in a sheet that no list names would style nothing; one in the list itself would stand outside of the order."""
+    listed: list[str] = []
+    for sheet in SHEETS:
+        found = SHEET_IMPORT.findall(sheet.read_text(encoding="utf-8"))
+        if found:
+            assert re.sub(r'@import "[^"]+";', "", text_of(sheet)).strip() == "", sheet.name
+            listed += [(sheet.parent / name).relative_to(STATIC_DIR).as_posix() for name in found]
+    assert len(listed) == len(set(listed))
+    named = {
+        name
+        for path in TEMPLATE_DIR.rglob("*.html")
+        for name in re.findall(r'"(\w[\w/]*\.css)"', path.read_text(encoding="utf-8"))
+    }
+    by_scripts = {"css/components/lightbox.css", "css/components/keyboard.css"}
+    assert {path.relative_to(STATIC_DIR).as_posix() for path in SHEETS} == {*listed, *named, *by_scripts}
+    assert not named & set(listed)
 
 
 @pytest.mark.parametrize(

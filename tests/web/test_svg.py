@@ -10,7 +10,7 @@ from image_cache.records.highlight import in_tracks, places
 from image_cache.records.playing.sides import sides
 from image_cache.web import svg as drawing
 from image_cache.web.records import album as album_view
-from image_cache.web.records import wall
+from image_cache.web.records.browsing import wall
 from image_cache.web.svg import INITIALS_RATIO, initials_on, ink_on, is_hex, luminance
 
 STEPS = [f"#{r:02x}{g:02x}{b:02x}" for r, g, b in itertools.product(range(0, 256, 51), repeat=3)]

@@ -12,7 +12,7 @@ from image_cache.web.access import Role, declare_access
 from image_cache.web.context import is_member, services
 from image_cache.web.privacy import may_read_notes
 from image_cache.web.rate_limits import limiter
-from image_cache.web.records.add import PATIENCE_S, PHOTO_BYTES, read_photo, sentence
+from image_cache.web.records.editing.add import PATIENCE_S, PHOTO_BYTES, read_photo, sentence
 from image_cache.web.records.wants import shown_wants
 from image_cache.web.request_body import FORM_OVERHEAD_BYTES, BodyLimits, larger_body
 from image_cache.web.responses import page_response

@@ -27,13 +27,13 @@ from image_cache.web.imports.tasks import TaskLine, open_lines
 from image_cache.web.privacy import for_viewer
 from image_cache.web.rate_limits import limiter
 from image_cache.web.records import album as album_view
-from image_cache.web.records import wall
-from image_cache.web.records.about import about
-from image_cache.web.records.filters import choices, named_walls
+from image_cache.web.records.browsing import wall
+from image_cache.web.records.browsing.about import about
+from image_cache.web.records.browsing.filters import choices, named_walls
+from image_cache.web.records.browsing.page_tags import revalidated
+from image_cache.web.records.browsing.select_page import select_page
 from image_cache.web.records.first_run import readiness_checks
-from image_cache.web.records.moods import keep_mood, mood_query, read_mood, reason_sentence, spin_path
-from image_cache.web.records.page_tags import revalidated
-from image_cache.web.records.select_page import select_page
+from image_cache.web.records.playing.moods import keep_mood, mood_query, read_mood, reason_sentence, spin_path
 from image_cache.web.records.wants import shown_wants
 from image_cache.web.responses import FOREVER, page_response
 from image_cache.web.template_helpers import know_covers

@@ -16,7 +16,7 @@ from image_cache.web.access import Role, declare_access
 from image_cache.web.context import is_member, services
 from image_cache.web.privacy import may_read_notes
 from image_cache.web.rate_limits import limiter
-from image_cache.web.records import wall
+from image_cache.web.records.browsing import wall
 from image_cache.web.responses import page_response
 from image_cache.web.template_helpers import know_covers
 

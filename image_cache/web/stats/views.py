@@ -15,8 +15,8 @@ from image_cache.records.statistics.statistics import Portion, Statistics, YearR
 from image_cache.web.access import Role, declare_access
 from image_cache.web.admin import charts
 from image_cache.web.context import services
-from image_cache.web.records import wall
-from image_cache.web.records.page_tags import revalidated
+from image_cache.web.records.browsing import wall
+from image_cache.web.records.browsing.page_tags import revalidated
 from image_cache.web.responses import page_response
 from image_cache.web.template_helpers import know_covers
 

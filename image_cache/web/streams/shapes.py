@@ -10,7 +10,7 @@ ROW_PX, SQUARE_PX = (121, 131, 207), (128, 134, 200)
 def shape_of(dimensions: tuple[int, int]) -> tuple[str, float]:
     """Return the class of an aspect ratio (width to height), in steps of 4% from 1:2 to 3:1, and the ratio of this class.
 
-    A class, because the pages have no inline styles; css/streams.css has a rule for each.
+    A class, because the pages have no inline styles; css/streams/gallery.css has a rule for each.
     """
     width, height = (max(1, edge) for edge in dimensions)
     step = max(SLIMMEST, min(WIDEST, round(math.log(width / height) / math.log(STEP))))

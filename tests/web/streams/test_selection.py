@@ -225,7 +225,7 @@ def test_a_shape_is_a_class_in_steps_of_four_percent(dimensions: tuple[int, int]
 
 
 def test_each_shape_has_a_rule_in_the_style_sheet() -> None:
-    css = Path("static/css/streams.css").read_text(encoding="utf-8")
+    css = Path("static/css/streams/gallery.css").read_text(encoding="utf-8")
     for edge in range(30, 400):
         name, ratio = shape_of((edge, 100))
         assert f".{name} {{ --r: {ratio:.3f}; }}" in css

@@ -12,9 +12,9 @@ from image_cache.web.actions import log_action
 from image_cache.web.context import account, services
 from image_cache.web.rate_limits import limiter
 from image_cache.web.records.album import record_page
-from image_cache.web.records.edit import SOURCE_NAMES
+from image_cache.web.records.browsing.wall import MAX_TEXT_CHARS
+from image_cache.web.records.editing.edit import SOURCE_NAMES
 from image_cache.web.records.views import get_record_or_404
-from image_cache.web.records.wall import MAX_TEXT_CHARS
 from image_cache.web.responses import page_response
 from image_cache.web.template_helpers import know_covers
 

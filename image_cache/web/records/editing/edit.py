@@ -12,8 +12,8 @@ from image_cache.units import whole_number
 from image_cache.web.access import Role, declare_access
 from image_cache.web.context import account, services
 from image_cache.web.rate_limits import limiter
-from image_cache.web.records.add import added
 from image_cache.web.records.album import record_page
+from image_cache.web.records.editing.add import added
 from image_cache.web.records.views import get_record_or_404
 from image_cache.web.responses import page_response
 from image_cache.web.template_helpers import know_covers

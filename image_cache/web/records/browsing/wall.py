@@ -16,7 +16,7 @@ from image_cache.units import whole_number
 from image_cache.web import svg as drawing
 from image_cache.web.context import services
 from image_cache.web.privacy import is_hidden, may_read_notes, public_source
-from image_cache.web.records.filters import (
+from image_cache.web.records.browsing.filters import (
     DIRECTIONS,
     LOG_IN_FOR_PRICES,
     FilterChoice,

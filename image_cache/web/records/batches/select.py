@@ -17,8 +17,8 @@ from image_cache.web.access import Role, declare_access
 from image_cache.web.actions import log_action
 from image_cache.web.context import account, services
 from image_cache.web.rate_limits import limiter
-from image_cache.web.records.select_page import MAX_ID, known_selection
-from image_cache.web.records.wall import wall_of
+from image_cache.web.records.browsing.select_page import MAX_ID, known_selection
+from image_cache.web.records.browsing.wall import wall_of
 from image_cache.web.responses import page_response
 
 selecting = declare_access(read=Role.MEMBER, change=Role.MEMBER, login="/")(Blueprint("selecting", __name__))

@@ -7,7 +7,7 @@ from image_cache.records.batches.selection_table import Selection
 from image_cache.records.pages import WallPage
 from image_cache.units import whole_number
 from image_cache.web.context import services
-from image_cache.web.records import wall
+from image_cache.web.records.browsing import wall
 from image_cache.web.responses import page_response
 
 MAX_ID = 2**53

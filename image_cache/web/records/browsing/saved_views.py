@@ -8,8 +8,8 @@ from image_cache.errors import FieldRejected
 from image_cache.web.access import Role, declare_access
 from image_cache.web.context import account, services
 from image_cache.web.rate_limits import limiter
-from image_cache.web.records import wall
-from image_cache.web.records.filters import filters_of, in_words
+from image_cache.web.records.browsing import wall
+from image_cache.web.records.browsing.filters import filters_of, in_words
 from image_cache.web.responses import page_response
 
 saved_views = declare_access(read=Role.MEMBER, change=Role.MEMBER, login="/")(Blueprint("saved_views", __name__))

@@ -1,0 +1,1 @@
+"""Batches: what is done to many records at once, and its undo."""

@@ -1,0 +1,1 @@
+"""Editing by hand: add a record, change it, merge two, write notes."""
