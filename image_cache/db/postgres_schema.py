@@ -78,6 +78,8 @@ def _rows(conn: sqlite3.Connection) -> Iterator[str]:
         listed = ", ".join(columns)
         for row in conn.execute(f"SELECT {', '.join(f'quote({column})' for column in columns)} FROM {name}"):
             yield f"INSERT INTO {name} ({listed}) VALUES ({', '.join(row)})"
+    if conn.execute("SELECT 1 FROM sqlite_master WHERE name = 'sqlite_sequence'").fetchone() is None:  # no id is AUTOINCREMENT
+        return
     for name, last in conn.execute("SELECT name, seq FROM sqlite_sequence"):
         yield f"ALTER TABLE {name} ALTER COLUMN id RESTART WITH {last + 1}"
 
