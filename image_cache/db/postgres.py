@@ -64,7 +64,7 @@ class PgDatabase(CatalogDatabase):
                 yield cast(Connection, conn)
                 if conn.has_images:
                     self._add_words(conn)
-                conn.tell("COMMIT")
+                conn.commit()
             except BaseException:
                 with contextlib.suppress(DatabaseError):
                     conn.tell("ROLLBACK")
@@ -155,16 +155,19 @@ class PgDatabase(CatalogDatabase):
                     return
         conn.close()
 
-    def survey(self) -> tuple[int, int | None, int]:
-        """Return the major version of the server, the version of the schema (None: it is new), and how many records and streams it has."""
+    def survey(self) -> tuple[int, str, int | None, int]:
+        """Return the server's major version and encoding, the version of the schema (None: it is new), and its records and streams."""
         conn = self._new()
         try:
-            server = int(conn.execute("SELECT current_setting('server_version_num')").fetchone()[0]) // 10_000  # type: ignore[index]
+            number, encoding = conn.execute(
+                "SELECT CAST(current_setting('server_version_num') AS bigint), current_setting('server_encoding')"
+            ).fetchone()  # type: ignore[misc]
+            server = number // 10_000
             if not self._has_tables(conn):
-                return server, None, 0
+                return server, encoding, None, 0
             version = int(conn.execute("SELECT version FROM schema_version").fetchone()[0])  # type: ignore[index]
             count = conn.execute("SELECT (SELECT count(*) FROM albums) + (SELECT count(*) FROM streams)").fetchone()[0]  # type: ignore[index]
-            return server, version, int(count)
+            return server, encoding, version, int(count)
         finally:
             conn.close()
 
@@ -195,7 +198,7 @@ class PgDatabase(CatalogDatabase):
                 conn.tell(f"CREATE SCHEMA IF NOT EXISTS {self._schema}")
                 conn.tell(";\n".join(schema(MIGRATIONS)))
                 conn.tell(f"CREATE TABLE schema_version (version bigint); INSERT INTO schema_version VALUES ({len(MIGRATIONS)})")
-            conn.tell("COMMIT")
+            conn.commit()
         if not self._has_tables(conn):
             raise OperationalError(f"{self.path} has no schema {self._schema} yet")
         version = int(conn.execute("SELECT version FROM schema_version").fetchone()[0])  # type: ignore[index]

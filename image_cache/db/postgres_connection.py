@@ -15,7 +15,7 @@ from psycopg.abc import Buffer
 from psycopg.adapt import Dumper, Loader
 from psycopg.types.string import StrDumperUnknown
 
-from image_cache.db.connection import DatabaseError, Locked
+from image_cache.db.connection import DatabaseError, Locked, OperationalError
 from image_cache.db.postgres_sql import Values, translated
 from image_cache.db.tokens import Tokenizer
 
@@ -142,6 +142,12 @@ class PgConnection:
             with contextlib.suppress(DatabaseError):
                 self.tell("ROLLBACK")
             raise
+
+    def commit(self) -> None:
+        """Commit. Raises `OperationalError` after an error in the transaction that was caught: the server would undo it and not say so."""
+        if self._conn.info.transaction_status == psycopg.pq.TransactionStatus.INERROR:
+            raise OperationalError(f"{self._path}: nothing was saved, because a statement failed")
+        self.tell("COMMIT")
 
     @property
     def in_transaction(self) -> bool:

@@ -28,6 +28,8 @@ _STATEMENTS = {
     r"INSERT INTO (\w+) \(rowid,[^)]*\)\s*VALUES \((NEW\.\w+),.*\)": r"INSERT INTO \1 (rowid) VALUES (\2)",
     r"\bNOT NEW\.(is_\w+)": r"NEW.\1 = 0",
 }
+# Without those of FTS5, and those in which it keeps its words.
+_TABLES = "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND name NOT LIKE 'sqlite_%'"
 _TRIGGER = re.compile(
     r"CREATE TRIGGER (?P<name>\w+)\s+(?P<event>AFTER .*? ON \w+)(?:\s+WHEN (?P<condition>.*?))?\s+BEGIN(?P<body>.*)END", re.DOTALL
 )
@@ -46,11 +48,7 @@ def schema(migrations: Iterable[str]) -> list[str]:
 
 def _tables(conn: sqlite3.Connection) -> Iterator[str]:
     """Yield the tables, those that others refer to first."""
-    waiting = dict(
-        conn.execute(
-            "SELECT name, sql FROM sqlite_master WHERE type = 'table' AND name IN (SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND name NOT LIKE 'sqlite_%')"
-        )
-    )
+    waiting = dict(conn.execute(f"SELECT name, sql FROM sqlite_master WHERE type = 'table' AND name IN ({_TABLES})"))
     while waiting:
         ready = [
             name for name, sql in waiting.items() if not set(re.findall(r"REFERENCES (\w+)", sql)) & (waiting.keys() - {name})
@@ -70,10 +68,7 @@ def _indexes(conn: sqlite3.Connection) -> list[str]:
 
 def _rows(conn: sqlite3.Connection) -> Iterator[str]:
     """Yield the inserts of the rows that a new catalogue has, and the first numbers of ids."""
-    names = conn.execute(
-        "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND name NOT LIKE 'sqlite_%'"
-    )
-    for (name,) in names.fetchall():
+    for (name,) in conn.execute(_TABLES).fetchall():
         columns = [row[0] for row in conn.execute("SELECT name FROM pragma_table_info(?)", (name,))]
         listed = ", ".join(columns)
         for row in conn.execute(f"SELECT {', '.join(f'quote({column})' for column in columns)} FROM {name}"):

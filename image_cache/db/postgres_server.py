@@ -41,16 +41,18 @@ def open_postgres(settings: Settings, *, is_reader: bool = False) -> PgDatabase:
 
 
 def check_server(settings: Settings) -> None:
-    """Raise `ConfigError` if the server cannot be reached, is too old, or has a schema of another version. Writes nothing."""
+    """Raise `ConfigError` if the server cannot be reached, is too old, or has a schema of another version or another encoding. Writes nothing."""
     catalog = open_postgres(settings, is_reader=True)
     try:
-        server, version, count = catalog.survey()
+        server, encoding, version, count = catalog.survey()
     except DatabaseError as error:
         raise ConfigError(DSN, str(error)) from error
     finally:
         catalog.close()
     if server < MIN_SERVER:
         raise ConfigError(DSN, f"the server is PostgreSQL {server}; {MIN_SERVER} or newer is needed")
+    if encoding != "UTF8":
+        raise ConfigError(DSN, f"the database has the encoding {encoding}; create it with UTF8")
     if version is not None and version != len(MIGRATIONS):
         raise ConfigError(DSN, str(WrongVersion(catalog.path, version, len(MIGRATIONS))))
     # Originals without a row are swept, and records that are not shown would look lost.

@@ -1,5 +1,6 @@
 """The catalogue in PostgreSQL: what the table modules rely on, and what stops a start. The modules' own tests run on it too."""
 
+import contextlib
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -183,6 +184,22 @@ def test_a_block_that_fails_changes_nothing_and_sees_itself_until_then(database:
     assert database.rows("SELECT 1 FROM settings") == []
 
 
+def test_an_error_that_was_caught_in_a_block_is_not_taken_for_a_commit(database: CatalogDatabase) -> None:
+    """PostgreSQL answers a COMMIT after an error by undoing everything, without an error."""
+    set_name(database, "a")
+
+    def write_and_catch() -> None:
+        with database.write() as conn:
+            conn.execute("INSERT INTO settings VALUES ('b', 'b')")
+            with contextlib.suppress(IntegrityError):
+                conn.execute("INSERT INTO settings VALUES ('a', 'b')")
+
+    with pytest.raises(DatabaseError, match="nothing was saved"):
+        write_and_catch()
+    set_name(database, "c")
+    assert [row[0] for row in database.rows("SELECT name FROM settings ORDER BY name")] == ["a", "c"]
+
+
 def test_writers_of_several_nodes_wait_for_each_other(opened: PostgresCatalogs, tmp_path: Path) -> None:
     """Two blocks that read and then write would lose changes: so quotas and the first operator would break."""
     path = tmp_path / "catalog.db"
@@ -275,13 +292,16 @@ def test_a_dsn_that_cannot_be_used_stops_the_start_and_nothing_is_written(tmp_pa
 
 
 def test_another_schema_an_old_server_and_a_missing_database_stop_it(
-    dsn: str, database: CatalogDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    schema_pool: SchemaPool, dsn: str, database: CatalogDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = database.rows("SELECT current_schema()")[0][0]
     assert 'database "gone" does not exist' in refusal(tmp_path, DATABASE=dsn.replace(f"/{USER}?", "/gone?"))
     monkeypatch.setattr("image_cache.db.postgres_server.MIN_SERVER", 99)
     assert "99 or newer is needed" in refusal(tmp_path, DATABASE=dsn)
     monkeypatch.undo()
+    schema_pool.run("CREATE DATABASE ascii ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0")
+    assert "has the encoding SQL_ASCII" in refusal(tmp_path, DATABASE=dsn.replace(f"/{USER}?", "/ascii?"))
+    schema_pool.run("DROP DATABASE ascii")
     with database.write() as conn:
         conn.execute("UPDATE schema_version SET version = 3")
     try:

@@ -80,6 +80,9 @@ class SchemaPool:
             self._conn.execute("; ".join([*begin, *emptied, *restarted, *self._first_rows]))
         self._free.append(name)
 
+    def run(self, sql: str) -> None:
+        self._conn.execute(sql)
+
     def close(self) -> None:
         self._conn.close()
 
