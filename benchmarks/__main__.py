@@ -1,6 +1,6 @@
 """`python -m benchmarks`: every measurement that needs nothing but this project, half an hour in all.
 
-    python -m benchmarks [wall warm cold memory imports index library search streams attacks]
+    python -m benchmarks [wall warm cold memory imports index library search streams archive attacks]
 
 Without names all run, in this order. Each is its own program with options: `python -m benchmarks.warm --help`.
 """
@@ -20,6 +20,7 @@ PARTS: dict[str, list[str]] = {
     "library": [],
     "search": [],
     "streams": [],
+    "archive": [],
     "attacks": [],
 }
 

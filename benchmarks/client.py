@@ -7,7 +7,8 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
@@ -89,15 +90,20 @@ def _threads(port: int, paths: Sequence[str], seconds: float, connections: int, 
     end = time.perf_counter() + seconds
 
     def run(first: int) -> None:
-        with socket.create_connection(("127.0.0.1", port)) as sock:
-            for request in cycle(asked[first:] + asked[:first]):
-                begun = time.perf_counter()
-                if begun >= end:
-                    return
-                sock.sendall(request)
-                if not _read_answer(sock):
-                    errors.append("status")
-                times.append(time.perf_counter() - begun)
+        requests = cycle(asked[first:] + asked[:first])
+        while time.perf_counter() < end:
+            with socket.create_connection(("127.0.0.1", port)) as sock, suppress(ConnectionError):
+                ask(sock, requests)  # until the server closes it: nginx does so after 1,000 requests
+
+    def ask(sock: socket.socket, requests: Iterator[bytes]) -> None:
+        for request in requests:
+            begun = time.perf_counter()
+            if begun >= end:
+                return
+            sock.sendall(request)
+            if not _read_answer(sock):
+                errors.append("status")
+            times.append(time.perf_counter() - begun)
 
     threads = [threading.Thread(target=run, args=(n * len(asked) // connections,)) for n in range(connections)]
     begun = time.perf_counter()
@@ -121,7 +127,10 @@ def _read_answer(sock: socket.socket) -> bool:
     length = next((int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")), 0)
     missing = length - len(body)
     while missing > 0:
-        missing -= len(sock.recv(min(missing, 65536)))
+        part = sock.recv(min(missing, 65536))
+        if not part:
+            raise ConnectionError("the server closed the connection within an answer")
+        missing -= len(part)
     return head[9:10] == b"2" or head[9:12] == b"304"
 
 

@@ -43,7 +43,7 @@ def ensure_directories(settings: Settings) -> None:
     except OSError as error:
         reason = os.strerror(error.errno or 0)
         if error.errno not in UNWRITABLE or not (settings.DATABASE or settings.catalog_path.is_file()):
-            raise StorageError(str(settings.state_dir), f"cannot use this folder ({reason})") from error
+            raise _unusable(settings.state_dir, error, reason) from error
         logger.warning("vault cannot be written, what is stored is shown path=%s reason=%s", settings.state_dir, reason)
     for folder in (settings.cache_dir, settings.covers_dir, settings.stream_cache_dir):
         try:
@@ -53,6 +53,16 @@ def ensure_directories(settings: Settings) -> None:
             logger.warning("cache folder unusable, serving placeholders path=%s reason=%s", folder, reason)
     if not settings.DATABASE:
         _check_catalogue(settings)
+
+
+def _unusable(folder: Path, error: OSError, reason: str) -> StorageError:
+    if error.errno not in (errno.EACCES, errno.EPERM):
+        return StorageError(str(folder), f"cannot use this folder ({reason})")
+    # In a container the folder has another name outside: only the numbers of the user are the same.
+    user = f"{os.geteuid()}:{os.getegid()}"
+    refused = StorageError(str(folder), f"user {user} cannot write to this folder ({reason})")
+    refused.hint = f"Give the data folder to that user: sudo chown -R {user} FOLDER."
+    return refused
 
 
 def _make_and_probe(folder: Path) -> None:

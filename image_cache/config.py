@@ -7,7 +7,7 @@
 import dataclasses
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -641,9 +641,16 @@ def load_settings(environ: Mapping[str, str] | None = None, *, dotenv: Path | No
                 values[row.name] = _parse(name, env[name].strip(), types[row.name], row.metadata)
     for name in sorted(env):
         if name.startswith(OURS) and name not in known:
-            raise ConfigError(name, "unknown setting; see docs/SETTINGS.md for the list")
+            raise ConfigError(name, f"unknown setting; {_nearest(name, known)}see docs/SETTINGS.md for the list")
     _check_addresses(values)
     return Settings(**values)
+
+
+def _nearest(name: str, known: Collection[str]) -> str:
+    from difflib import get_close_matches  # only when a start fails
+
+    near = get_close_matches(name, known, n=1, cutoff=0.85)
+    return f"did you mean {near[0]}? Otherwise " if near else ""
 
 
 def _check_addresses(values: dict[str, Any]) -> None:

@@ -420,7 +420,8 @@ class QuotaExceeded(CacheError):
     """The stream is at its limit of images."""
 
     def __init__(self, limit: int) -> None:
-        super().__init__(f"This stream is full ({limit} images, with its trash). Delete images for good to add others.")
+        images = "image" if limit == 1 else "images"
+        super().__init__(f"This stream is full ({limit} {images}, with its trash). Delete images for good to add others.")
         self.limit = limit
 
 
@@ -440,11 +441,12 @@ class SpaceExceeded(CacheError):
 
 
 class DuplicateImage(CacheError):
-    """The stream already holds an image with the same bytes."""
+    """The stream already holds an image with the same bytes. `is_animated` only if it was decoded before that was found."""
 
-    def __init__(self, image_id: str) -> None:
+    def __init__(self, image_id: str, *, is_animated: bool = False) -> None:
         super().__init__("This image is already in the stream.")
         self.image_id = image_id
+        self.is_animated = is_animated
 
 
 class InvitationRejected(CacheError):

@@ -256,7 +256,7 @@ class StreamImage:
     format: str = ""
     average: str | None = None
     number: int = 0
-    is_animated: bool = False  # known at its upload only
+    is_animated: bool = False  # the first frame is shown; False if it was uploaded before this was stored
     taken_at: str = ""
     duration_s: float | None = None  # of a video; None: an image
 

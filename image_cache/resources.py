@@ -22,9 +22,14 @@ def resource(name: str) -> Path:
     return (CHECKOUT or BUNDLED) / name
 
 
+def is_container_image() -> bool:
+    """Return whether this runs in the image of the Containerfile."""
+    return _IMAGE_MARK.exists()
+
+
 def service_command(verb: str) -> str:
     """Return the command that makes the service start, stop or restart, as it is typed on the server itself."""
-    if _IMAGE_MARK.exists():
+    if is_container_image():
         return f"docker compose {_COMPOSE[verb]}"
     if _UNIT.exists():
         return f"sudo systemctl {verb} vinylvault"
@@ -32,11 +37,20 @@ def service_command(verb: str) -> str:
     return {"start": start, "stop": "press Ctrl-C where it runs", "restart": f"press Ctrl-C where it runs, then {start}"}[verb]
 
 
+def own_command(words: str) -> str:
+    """Return a command of VinylVault such as `health`, as it is typed on the server itself."""
+    if is_container_image():
+        return f"docker exec vinylvault vinylvault {words}"
+    if _UNIT.exists():
+        return f"sudo vinylvault {words}"
+    return f"vinylvault {words}" if CHECKOUT is None else f".venv/bin/python -m image_cache.cli {words}"
+
+
 def log_command() -> str:
     """Return the command, or the place, that shows what the service said last."""
-    if _IMAGE_MARK.exists():
+    if is_container_image():
         return "docker compose logs vinylvault"
-    return "journalctl -u vinylvault -n 50" if _UNIT.exists() else "the terminal where it was started"
+    return "sudo journalctl -u vinylvault -n 50" if _UNIT.exists() else "the terminal where it was started"
 
 
 @cache

@@ -21,6 +21,7 @@ from image_cache.covers.runtime_limits import EVICTING_S, RuntimeLimits, default
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import DatabaseError
 from image_cache.db.open_catalog import open_catalog
+from image_cache.engine.cache import Cache
 from image_cache.engine.pool import PeriodicJob, Pool
 from image_cache.errors import StorageError
 from image_cache.files.build import FileServices
@@ -41,7 +42,8 @@ from image_cache.importers.plays.service import PlaysImporter
 from image_cache.importers.tables.service import TableService
 from image_cache.maintenance.actions.log import ActionLog
 from image_cache.maintenance.alerts.service import Alerts
-from image_cache.maintenance.cache_figures import cache_figures
+from image_cache.maintenance.cache_figures import CacheFigures, cache_figures
+from image_cache.maintenance.counters_since import day_job
 from image_cache.maintenance.health.check import Check
 from image_cache.maintenance.health.examine import examine_service
 from image_cache.maintenance.housekeeping import Housekeeping
@@ -146,6 +148,10 @@ class Services:
         self.limits.change(**values)
         self.limits.apply(self.covers, EVICTING_S)
 
+    def figures(self) -> tuple[CacheFigures, ...]:
+        """Return the figures of the three caches once they are written, so that commands have no older ones."""
+        return written_figures(self.covers.cache, self.streams.cache.engine, self.vault)
+
     def start(self) -> None:
         """Start workers and housekeeper; idempotent. Call it after a fork: threads do not survive one."""
         self.tasks.serve()
@@ -187,6 +193,13 @@ class Services:
                     logger.warning("shutdown incomplete reason=%s", error)
         finally:
             self._lock.close()
+
+
+def written_figures(covers: Cache, streams: Cache, vault: ReadonlyVault) -> tuple[CacheFigures, ...]:
+    """Write the counters that are in memory, and return the figures. Raises `DatabaseError`."""
+    covers.flush()
+    streams.flush()
+    return cache_figures(vault)
 
 
 def open_services(settings: Settings, *, clock: Callable[[], float] = time.time) -> Services:
@@ -276,6 +289,7 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
         actions.periodic_job(),
         MachineSpeed(covers.cache.index, parts.decoder).periodic_job(),
         rates.periodic_job(lambda: cache_figures(vault)),
+        day_job(catalog, lambda: written_figures(covers.cache, streams.cache.engine, vault), vault.clock),
         memory_job(catalog, covers.cache.index.database, streams.cache.engine.index.database),
     ]
     if settings.FRONT_DIR is not None:

@@ -15,6 +15,7 @@ import socket
 import sys
 from pathlib import Path
 
+PR_SET_PDEATHSIG = 1  # prctl.h of Linux
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # malloc.h of glibc
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -25,6 +26,7 @@ from image_cache.config import load_settings  # noqa: E402
 from image_cache.engine.shared_counters import SharedCounters  # noqa: E402
 from image_cache.errors import CacheError  # noqa: E402
 from image_cache.machine import MIN_MEMORY_BYTES, machine_memory_bytes  # noqa: E402
+from image_cache.resources import is_container_image  # noqa: E402
 from image_cache.server import gunicorn_names  # noqa: E402
 from image_cache.server.fast_path import FastPath  # noqa: E402
 from image_cache.server.sd_notify import Notifier, SystemdWatchdog, responds  # noqa: E402
@@ -37,6 +39,16 @@ def _refuse(reason):
     print(f"VinylVault could not start. {reason}", file=sys.stderr, flush=True)
     sys.exit(1)
 
+
+def _end_with_parent(parent):
+    """Have this process stopped as by Ctrl-C when the one that started it has ended, however that ended."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:  # it ended before this was asked for
+        sys.exit(0)
+
+
+if _parent := os.environ.pop("VINYLVAULT_PARENT", ""):
+    _end_with_parent(int(_parent))
 
 try:
     _settings = load_settings()
@@ -178,9 +190,9 @@ def post_worker_init(worker):
     if worker.age == 1:
         host = _settings.HOST
         if host in ("0.0.0.0", "::"):  # noqa: S104
-            print(
-                f"\n  VinylVault  http://localhost:{_settings.PORT}/  also  http://{socket.gethostname()}.local:{_settings.PORT}/"
-            )
+            # In a container this name would be the container's, which no one can reach.
+            also = "" if is_container_image() else f"  also  http://{socket.gethostname()}.local:{_settings.PORT}/"
+            print(f"\n  VinylVault  http://localhost:{_settings.PORT}/{also}")
         else:
             print(f"\n  VinylVault  http://{bind}/")
         try:

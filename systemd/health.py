@@ -47,7 +47,7 @@ def main() -> int:
     try:
         settings = load_settings()
     except ConfigError as error:
-        print(f"VinylVault is not asked. {error}", file=sys.stderr)
+        print(f"VinylVault was not asked, because a setting is wrong. {error}.", file=sys.stderr)
         return 2
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.HOST, settings.HOST)  # noqa: S104
     name = next(iter(settings.TRUSTED_HOSTS), "localhost").lstrip(".")

@@ -41,11 +41,11 @@ Usage: install.sh [COMMAND] [OPTIONS]          afterwards: vinylvault COMMAND
       --wheelhouse D  install from the wheels in folder D, without internet
   update              build the new version, switch to it, roll back if it is not healthy
       --from PLACE    a folder or .tar.gz with another version
-  backup [FILE]       back up to FILE, or to a dated file in /var/backups/vinylvault
+  backup [PLACE]      back up to a new file or a folder, or to a dated file in /var/backups/vinylvault
   restore FILE        restore a backup
   doctor              check the installation and the data, and suggest fixes
   uninstall           remove VinylVault, keep data and settings
-      --purge         delete those too
+      --purge         delete those and the backups too
       --yes           do not ask for confirmation
   --version           show the installed version
   status, health, report, monitor, explain, verify, probe, repair, selftest ...
@@ -216,6 +216,7 @@ words_of_service() { # leaves in $words what comes before such a command
   local name
   words=(setpriv "--reuid=$OWN_USER" "--regid=$OWN_USER" --init-groups --no-new-privs)
   words+=(env -i PATH=/usr/bin:/bin LANG=C.UTF-8 "TERM=${TERM:-dumb}" PYTHONDONTWRITEBYTECODE=1)
+  words+=("SUDO_USER=${SUDO_USER:-root}") # who typed it, for the log of actions
   words+=("VINYL_VAULT_DATA_DIR=$STATE" "VINYL_VAULT_CACHE_DIR=$CACHE")
   if has_nginx_in_front; then
     words+=(HOST=127.0.0.1 VINYL_VAULT_TRUSTED_PROXIES=1 VINYL_VAULT_FRONT_DIR=/run/vinylvault)
@@ -365,8 +366,10 @@ say_addresses() {
     [[ $address == *:* ]] && address="[$address]"
     say "  http://$address$suffix/"
   done
-  if has_systemd && command -v journalctl >/dev/null; then
-    journalctl -u vinylvault.service -o cat --since -10min 2>/dev/null | grep -F 'with this setup code:' | tail -1 || true
+  if has_systemd && command -v journalctl >/dev/null; then # of this start: after a restore there may be an account
+    local invocation
+    invocation=$(systemctl show vinylvault.service -p InvocationID --value)
+    journalctl "_SYSTEMD_INVOCATION_ID=$invocation" -o cat 2>/dev/null | grep -F 'with this setup code:' | tail -1 || true
   fi
 }
 
@@ -424,7 +427,7 @@ do_update() {
     source=$origin
     if [[ -d $source/.git ]]; then
       runuser -u "$(stat -c %U "$source")" -- git -C "$source" pull --quiet --ff-only ||
-        refuse "'git pull' failed in $source. Nothing was changed."
+        refuse "'git pull' failed in $source. Nothing was changed. If files were changed there: git -C $source stash. To start afresh, clone it again, then: vinylvault update --from FOLDER"
     fi
   fi
   if [[ -f $source ]]; then
@@ -435,6 +438,7 @@ do_update() {
     source=$(dirname "$(find "$folder" -maxdepth 2 -name pyproject.toml | head -1)")
   fi
   [[ -f $source/systemd/install.sh && -f $source/pyproject.toml ]] || refuse "$source does not contain VinylVault."
+  [[ -n $wheelhouse || ! -d $source/wheelhouse ]] || wheelhouse=$source/wheelhouse
   check_system
   check_space
   [[ -n $update_from ]] || origin=$source
@@ -514,20 +518,44 @@ monitor() { # ACTION ...: cache_monitor.py with the settings of the service
   )
 }
 
-do_backup() { # [FILE] [OPTIONS of cache_monitor.py]
-  local file=${1:-} part
-  if [[ -z $file || $file == --* ]]; then
-    monitor backup --file $BACKUPS/ --keep 7 "$@"
+sort_words() { # of a backup or restore; leaves the place in $file and the others in $options
+  local word before=''
+  file='' options=()
+  for word in "$@"; do
+    word=${word#--file=}
+    if [[ $word != --* && $before != --keep && -z $file ]]; then
+      file=$word
+    elif [[ $word != --file ]]; then
+      options+=("$word")
+    fi
+    before=$word
+  done
+}
+
+do_backup() { # [FILE or FOLDER] [OPTIONS], in any order
+  local folder part status=0
+  sort_words "$@"
+  if [[ -z $file ]]; then
+    monitor backup --file $BACKUPS/ --keep 7 ${options[@]+"${options[@]}"}
     return
   fi
-  shift
+  [[ ! -d $file ]] || file=${file%/}/vinylvault-$(date +%Y%m%d-%H%M%S).tar
+  folder=$(dirname "$file")
+  [[ -d $folder ]] || refuse "the folder $folder does not exist. Create it or connect its disk, then try again."
+  [[ ! -e $file ]] || refuse "$file exists already. Choose another name, or name the folder: the file then gets the date as its name."
   part=$BACKUPS/.part-$$.tar
   # shellcheck disable=SC2064  # the file of now
   trap "rm -f '$part'" EXIT
-  monitor backup --file "$part" "$@"
+  as_service venv/bin/python -m image_cache.cli backup --named "$file" "$part" ${options[@]+"${options[@]}"} || status=$?
+  [[ -e $part ]] || return "$status"
   # The service may not write where you are; you may.
-  install -m 600 -o "${SUDO_UID:-0}" -g "${SUDO_GID:-0}" "$part" "$file"
-  say "Saved to $file."
+  hand_over "$part" "$file"
+  return "$status"
+}
+
+hand_over() { # PART FILE: to the person who asked for it
+  install -m 600 -o "${SUDO_UID:-0}" -g "${SUDO_GID:-0}" "$1" "$2" ||
+    refuse "cannot write $2. Check the free space, and that you may write there."
 }
 
 do_write() { # COMMAND [FILE]: export or take-along
@@ -540,36 +568,50 @@ do_write() { # COMMAND [FILE]: export or take-along
   # shellcheck disable=SC2064  # the file of now
   trap "rm -f '$part'" EXIT
   said=$(as_service venv/bin/python -m image_cache.cli "$command" "$part")
-  # The service may not write where you are; you may.
-  install -m 600 -o "${SUDO_UID:-0}" -g "${SUDO_GID:-0}" "$part" "$file"
+  hand_over "$part" "$file"
   say "${said//"$part"/$file}"
 }
 
-do_import() { # COMMAND... [FILE] [OPTIONS]: a file that only you may read is copied for the service
-  local word part='' words_given=()
+do_import() { # COMMAND... [FILE] [OPTIONS]: a file that only you may read is copied for the service, its report for you
+  local word part='' words_given=() report='' report_part='' is_report=no status=0
   for word in "$@"; do
+    if [[ $is_report == yes || $word == --report=* ]]; then
+      is_report=no report=${word#--report=}
+      [[ -n $report && -d $(dirname "$report") ]] || refuse "the folder of the report does not exist: $report"
+      report_part=$BACKUPS/.report-$$.csv
+      # shellcheck disable=SC2064  # the files of now
+      trap "rm -f '$part' '$report_part'" EXIT
+      [[ $word != --report=* ]] || words_given+=(--report)
+      words_given+=("$report_part")
+      continue
+    fi
+    [[ $word != --report ]] || is_report=yes
     [[ ! -f $word ]] || word=$(realpath "$word") # the service runs in another folder
     if [[ -f $word ]] && ! as_service test -r "$word"; then
       part=$BACKUPS/.import-$$-$(basename "$word")
       # shellcheck disable=SC2064  # the file of now
-      trap "rm -f '$part'" EXIT
+      trap "rm -f '$part' '$report_part'" EXIT
       install -m 600 -o $OWN_USER -g $OWN_USER "$word" "$part"
       word=$part
     fi
     words_given+=("$word")
   done
-  if [[ $1 == albums ]]; then
-    as_service venv/bin/python -m flask --app app "${words_given[@]}"
-  else
-    as_service venv/bin/python -m image_cache.cli "${words_given[@]}"
+  local program=(venv/bin/python -m image_cache.cli)
+  [[ $1 != albums ]] || program=(venv/bin/python -m flask --app app)
+  if [[ -z $report ]]; then
+    as_service "${program[@]}" "${words_given[@]}"
+    return
   fi
+  as_service "${program[@]}" "${words_given[@]}" > >(sed -u "s|$report_part|$report|") || status=$?
+  [[ ! -e $report_part ]] || hand_over "$report_part" "$report"
+  return "$status"
 }
 
-do_restore() { # FILE [OPTIONS]
-  local file=${1:-} part status=0
+do_restore() { # FILE [OPTIONS], in any order
+  local part status=0
+  sort_words "$@"
   [[ -n $file ]] || refuse "name the backup file: vinylvault restore FILE"
-  [[ -r $file ]] || refuse "$file does not exist."
-  shift
+  [[ -f $file && -r $file ]] || refuse "$file does not exist."
   read_options
   front=no
   if has_nginx_in_front; then front=yes; fi
@@ -578,13 +620,15 @@ do_restore() { # FILE [OPTIONS]
   trap "rm -f '$part'" EXIT
   install -m 600 -o $OWN_USER -g $OWN_USER "$file" "$part"
   stop
-  monitor restore --file "$part" "$@" || status=$?
+  as_service venv/bin/python -m image_cache.cli restore --starts "$part" ${options[@]+"${options[@]}"} || status=$?
   if has_systemd; then start; fi
   return $status
 }
 
+settings_are_valid() { as_service venv/bin/python -c 'from image_cache.config import load_settings; load_settings()' 2>/dev/null; }
+
 do_doctor() {
-  local status=0 unit place owner
+  local status=0 unit place owner may_write
   need_installed
   say "Version $(basename "$(readlink "$CURRENT")") in $BASE, Python $("$CURRENT/venv/bin/python" -c 'import platform; print(platform.python_version())')."
   if [[ -e $CURRENT/cache_monitor.py ]]; then # repair what can be repaired, then check the rest
@@ -593,7 +637,11 @@ do_doctor() {
   if has_systemd; then
     for unit in vinylvault.service "${TIMERS[@]}" $(has_nginx_in_front && echo vinylvault-nginx.service run-vinylvault.mount); do
       if ! systemctl is-active -q "$unit"; then
-        say "$unit is not running. To see why: systemctl status $unit. To fix it: sudo vinylvault install"
+        if [[ $unit == vinylvault.service ]] && ! settings_are_valid; then
+          say "$unit is not running. Correct the setting in $SETTINGS, then: sudo systemctl restart vinylvault"
+        else
+          say "$unit is not running. To see why: sudo journalctl -u $unit -n 50. To fix it: sudo vinylvault install"
+        fi
         status=2
       elif ! systemctl is-enabled -q "$unit" 2>/dev/null; then
         say "$unit does not start at boot. To enable it: sudo systemctl enable $unit"
@@ -607,6 +655,12 @@ do_doctor() {
   else
     say "systemd is not running, so nothing supervises the service."
   fi
+  may_write=$(systemctl show vinylvault.service -p ReadWritePaths -p StateDirectory -p CacheDirectory 2>/dev/null || true)
+  while IFS= read -r place; do
+    [[ $place == "$STATE"* || $place == "$CACHE"* || $may_write == *"$place"* ]] && continue
+    say "The service may not write to $place: its unit needs ReadWritePaths=$place. docs/how-to/usb-disk.md has the commands."
+    status=2
+  done < <(! has_systemd || sed -n 's/^[[:space:]]*VINYL_VAULT_[A-Z]*_DIR=//p' "$SETTINGS" 2>/dev/null)
   for place in $STATE $CACHE; do
     owner=$(stat -c '%U %a' "$place" 2>/dev/null || echo nobody)
     if [[ $owner != "$OWN_USER 700" ]]; then
@@ -622,14 +676,15 @@ do_doctor() {
     say "The memory limit is not enforced: add cgroup_enable=memory to /boot/firmware/cmdline.txt."
     ((status)) || status=1
   fi
-  HEALTH_S=0 healthy --strict || status=2
+  ! settings_are_valid || HEALTH_S=0 healthy --strict || status=2
   return $status
 }
 
 do_uninstall() {
+  read_options
   if [[ $purge == yes && $yes != yes ]]; then
-    [[ -t 0 ]] || refuse "--purge deletes all records, original images and settings. Add --yes to confirm."
-    read -rp "Delete all records, original images and settings? Type 'remove': " answer
+    [[ -t 0 ]] || refuse "--purge deletes all records, original images, settings, and the backups in $BACKUPS. Add --yes to confirm."
+    read -rp "Delete all records, original images, settings, and the backups in $BACKUPS? Type 'remove': " answer
     [[ $answer == remove ]] || refuse "nothing was removed."
   fi
   if has_systemd; then
@@ -638,15 +693,19 @@ do_uninstall() {
   remove_nginx
   rm -f "$UNITS"/vinylvault.service "$UNITS"/vinylvault-{cleanup,backup}.{service,timer} /etc/sysusers.d/vinylvault.conf /etc/tmpfiles.d/vinylvault.conf $COMMAND
   if has_systemd; then systemctl daemon-reload; fi
+  local elsewhere
+  elsewhere=$(sed -n 's/^[[:space:]]*VINYL_VAULT_[A-Z]*_DIR=//p' "$SETTINGS" 2>/dev/null | paste -sd ' ' || true)
   rm -rf $BASE
   if [[ $purge == yes ]]; then
-    rm -rf $STATE $CACHE $BACKUPS $SETTINGS /etc/vinylvault-nginx.d
+    rm -rf $STATE $CACHE $BACKUPS $SETTINGS /etc/vinylvault-nginx.d "$UNITS"/vinylvault{,-cleanup,-backup}.service.d
     userdel $OWN_USER 2>/dev/null || true
     groupdel $OWN_USER 2>/dev/null || true
-    say "VinylVault and all its data have been removed."
+    say "VinylVault and all its data and backups have been removed."
+    [[ -z $elsewhere ]] || say "These folders of the settings were left: $elsewhere"
   else
     rmdir /etc/vinylvault-nginx.d 2>/dev/null || true
-    say "VinylVault has been removed. Your data was kept: $SETTINGS, $STATE, $CACHE, $BACKUPS. To delete it too, run 'uninstall --purge' from a checkout."
+    say "VinylVault has been removed. Your data was kept: $SETTINGS, $STATE, $CACHE, $BACKUPS."
+    say "A new installation uses it again. To delete it: sudo ${origin:-FOLDER}/systemd/install.sh uninstall --purge"
   fi
 }
 
@@ -684,11 +743,6 @@ main() {
       do_doctor "$@"
       return
       ;;
-    status | health | cleanup | report | monitor | explain | verify | preload | clear | probe | selftest)
-      need_root "$command" "$@"
-      monitor "$command" "$@"
-      return
-      ;;
     export | take-along)
       need_root "$command" "$@"
       need_installed
@@ -701,16 +755,16 @@ main() {
       do_import import "$@"
       return
       ;;
-    sync | discogs | scan | remove | alerts | log | reset-counters)
+    status | health | cleanup | report | monitor | explain | verify | preload | clear | probe | selftest | sync | discogs | scan | remove | alerts | log | reset-counters | users | streams | files | storage)
       need_root "$command" "$@"
       need_installed
       as_service venv/bin/python -m image_cache.cli "$command" "$@"
       return
       ;;
-    albums | users | streams | files | storage)
+    albums)
       need_root "$command" "$@"
       need_installed
-      if [[ "$command ${1:-}" == "albums import" ]]; then
+      if [[ ${1:-} == import ]]; then
         shift
         do_import albums import "$@"
         return

@@ -128,7 +128,8 @@ def test_a_library_has_one_home(library: str) -> None:
     assert wrong == []
 
 
-READ_ENVIRONMENT = {"image_cache.config", "image_cache.cli.demo"}  # the demo sets it for the server that it starts
+# The demo sets it for the server that it starts; `sudo` says in it who called.
+READ_ENVIRONMENT = {"image_cache.config", "image_cache.cli.demo", "image_cache.cli.system_user"}
 
 
 def test_only_the_settings_read_the_environment() -> None:

@@ -99,6 +99,13 @@ def test_an_unknown_variable_of_ours_stops_the_start_and_names_itself(name: str)
         load_settings({name: "1", "PATH": "/usr/bin", "CACHE_STRANGE": "x"})
 
 
+def test_a_typing_error_is_told_the_name_that_was_meant() -> None:
+    with pytest.raises(ConfigError, match=r"unknown setting; did you mean VINYL_VAULT_PAGE_SIZE\? Otherwise see docs"):
+        load_settings({"VINYL_VAULT_PAGESIZE": "24"})
+    with pytest.raises(ConfigError, match="unknown setting; see docs"):
+        load_settings({"VINYL_VAULT_BANANA": "24"})
+
+
 def test_variables_of_others_are_not_our_business() -> None:
     assert load_settings({"VINYL": "1", "CACHE_X": "1", "FLASK_DEBUG": "1", "HTTP_PROXY": "http://x"}) == load_settings({})
 

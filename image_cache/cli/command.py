@@ -15,6 +15,7 @@ from image_cache.cli.group import FAILED_EXIT, INTERRUPTED_EXIT, Application, Co
 from image_cache.cli.output import Output, wrapped
 from image_cache.cli.params import VAULT_OPTIONS
 from image_cache.cli.privileges import drop_privileges, restore_ownership
+from image_cache.cli.system_user import user_name
 from image_cache.config import Settings, load_settings
 from image_cache.db.database import DatabaseError
 from image_cache.db.diagnosis import advice_for, kind_of, sentence_of
@@ -82,11 +83,12 @@ class OwnProcess:
             return _fail(out, *_in_words(error, settings))
 
     def _run(self, command: VaultCommand, params: dict[str, Any], settings: Settings, out: Output) -> int:
+        user = user_name()  # before root becomes the user of the service
         if command.has_ownership_repair:
             restore_ownership(settings)
         drop_privileges(settings, is_reading=command.is_reading)
         os.umask(0o077)
-        context = CommandContext(settings, out, self.console.clock)
+        context = CommandContext(settings, out, self.console.clock, user=user)
         try:
             return command.call(context, params)
         finally:

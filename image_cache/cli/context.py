@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from image_cache.cli.output import LAMPS, Output
+from image_cache.cli.system_user import user_name
 from image_cache.config import Settings
 from image_cache.errors import CacheError, ConfigError
 from image_cache.frozen import frozen
@@ -87,13 +88,14 @@ class PreconditionFailed(CacheError):
 
 @dataclass(slots=True)
 class CommandContext:
-    """`app` runs the command, with its `services`; None: a command that needs them opens its own."""
+    """`app` runs the command, with its `services`; None: a command that needs them opens its own. `user`: who typed it."""
 
     settings: Settings
     out: Output
     clock: Callable[[], float] = time.time
     services: "Services | None" = None
     app: "Flask | None" = None
+    user: str = field(default_factory=user_name)
     service: RunningService = field(init=False)
     vault: ReadonlyVault = field(init=False)
 

@@ -15,7 +15,9 @@ from types import FrameType
 
 import click
 
+from image_cache.cli.action_log import command_line
 from image_cache.cli.serve import server_command
+from image_cache.cli.system_user import user_name
 from image_cache.config import Settings, data_home, load_settings
 from image_cache.db.open_catalog import has_catalog
 from image_cache.demo.records import records
@@ -64,6 +66,7 @@ def _remove(*, is_confirmed: bool) -> int:
         if not is_confirmed:
             click.confirm("Remove the demo?", abort=True)
         services.demo_vault.remove()
+        services.actions.add("records", command_line(user_name()), "removed the demo")
         print("The demo is removed.")
         if code := services.demo_vault.claim_code():
             print(f"To make this vault yours, start it with `vinylvault run` and open /claim: the code is {code}.")
@@ -107,6 +110,7 @@ def _show() -> int:
         server = subprocess.Popen(
             server_command(),
             cwd=SITE,
+            env={**os.environ, "VINYLVAULT_PARENT": str(os.getpid())},  # it ends with this process, however that ends
             start_new_session=True,
         )
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -147,6 +151,8 @@ def _import(origin_url: str) -> bool:
             file.flush()
             report = services.library.import_table(Path(file.name), words="Demo records added")
         services.covers.register(services.library.cover_urls())
+        if report.new:
+            services.actions.add("records", command_line(user_name()), "added the demo collection")
         print(f"The demo collection: {report.read} records, {report.new} new.", flush=True)
         if services.demo_vault.prepare():
             services.demo_vault.start()

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from image_cache.services import Services
 
 FAILED_EXIT, INTERRUPTED_EXIT = 2, 130
+MAX_CHARS = 500  # of an error about the arguments
 
 
 @frozen
@@ -88,6 +89,8 @@ def run(
     try:
         status = command.main(arguments, name, standalone_mode=False, obj=Console(stream, clock))
     except click.ClickException as error:
+        if len(error.message) > MAX_CHARS:  # a value that was repeated in it
+            error.message = f"{error.message[:MAX_CHARS]}…"  # type: ignore[misc]  # click calls it final, and reads it here
         error.show()
         return error.exit_code
     except click.Abort as error:

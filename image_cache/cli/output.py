@@ -11,6 +11,7 @@ from image_cache.logs import printable
 
 WIDTH = 80  # of a terminal that does not say
 PIPE_WIDTH = 10_000  # lines are not wrapped for a pipe
+LEAST = 8  # columns of a terminal that a column of a table keeps
 LAMPS = {"well": "ok", "working": "busy", "waiting": "wait", "warning": "LOOK", "failed": "FAIL"}
 COLOURS = {"well": "32", "working": "36", "waiting": "36", "warning": "33", "failed": "31"}
 
@@ -80,7 +81,7 @@ class Output:
     ) -> None:
         """Write a table. Piped: values separated by tabs, no head.
 
-        `right` are the columns of numbers. The last column gives way when the line is too narrow. `aligned` are the widths of
+        `right` are the columns of numbers. The widest gives way when the line is too narrow. `aligned` are the widths of
         the first columns where output is aligned: there is no head then, and nothing is cut.
         """
         known = [[printable(cell) for cell in row] for row in rows]
@@ -92,7 +93,10 @@ class Output:
             self.lines("\t".join(row) for row in known)
         else:
             widths = [max(len(row[column]) for row in (head, *known)) for column in range(len(head))]
-            widths[-1] = max(8, min(widths[-1], self.width - sum(widths[:-1]) - gap * (len(widths) - 1)))
+            room = self.width - gap * (len(widths) - 1)
+            while sum(widths) > room and max(widths) > LEAST:
+                widest = max(range(len(widths)), key=lambda column: (widths[column], column))
+                widths[widest] -= 1
             for row in (list(head), ["-" * width for width in widths], *known):
                 self._columns([cut(cell, width) for cell, width in zip(row, widths, strict=True)], widths, right, gap)
 

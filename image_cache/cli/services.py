@@ -7,13 +7,6 @@ from image_cache.bootstrap import ensure_directories
 from image_cache.cli.context import CommandContext
 from image_cache.services import Services, open_services
 
-COMMAND_LINE = "the command line"
-
-
-def log_command_action(services: Services, kind: str, what: str, place: str = "") -> None:
-    """Add a line to the log of actions, as `web.actions.log_action` does for a request."""
-    services.actions.add(kind, COMMAND_LINE, what, place)
-
 
 @contextmanager
 def opened_services(context: CommandContext, *, may_create: bool = True) -> Iterator[Services]:

@@ -3,7 +3,7 @@
 from image_cache.db.operator_schema import ACTIONS, ALERTS
 from image_cache.db.play_schema import PLAY_IMPORTS, SCROBBLING
 from image_cache.db.record_schema import BATCHES, COPIES, KEEPING, RECORD_IMAGES, VALUES, WANTS
-from image_cache.db.stream_schema import SHARES, SPACE, TRASH
+from image_cache.db.stream_schema import REPEATS, SHARES, SPACE, TRASH
 
 MUSIC = """
 -- Folders of music on this machine, as the last scan found them. Paths are percent-encoded: their bytes need not be UTF-8.
@@ -541,4 +541,5 @@ MIGRATIONS = (
     ACTIONS,
     COPIES,
     SPACE,
+    REPEATS,
 )

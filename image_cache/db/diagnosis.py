@@ -5,7 +5,7 @@ from pathlib import Path
 
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection, DatabaseError, WrongVersion, is_broken
-from image_cache.resources import service_command
+from image_cache.resources import own_command, service_command
 
 _TABLES = "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND name NOT LIKE 'sqlite_%'"
 _COPIED_LAST = ("revisions",)  # incremented by the triggers of the copy
@@ -73,11 +73,14 @@ def advice_for(kind: str, path: Path, *, is_precious: bool) -> str:
     if is_precious:
         return (
             f"Stop the service, move {path} aside and restore the latest backup:"
-            " cache_monitor.py --action restore --file BACKUP. To check whether it can be repaired instead: cache_monitor.py --action doctor"
+            f" {own_command('restore BACKUP')}. To check whether it can be repaired instead: {own_command('repair')}"
         )
     if kind == "missing":
         return "The service rebuilds it from the cached files when it starts."
-    return "Nothing is lost: the service moves it aside and rebuilds it from the cached files. To do that now: cache_monitor.py --action doctor"
+    return (
+        "Nothing is lost: the service moves it aside and rebuilds it from the cached files."
+        f" To do that now: {own_command('repair')}"
+    )
 
 
 def salvage(path: Path, copy: Path) -> int:

@@ -127,3 +127,28 @@ CREATE TABLE api_tokens (
 CREATE INDEX api_tokens_of_account ON api_tokens (account_id);
 CREATE INDEX api_tokens_of_stream ON api_tokens (stream_id) WHERE stream_id IS NOT NULL;
 """
+
+REPEATS = """
+-- 1: an animation, of which the first frame is shown. Of images that were uploaded before this was stored: 0.
+ALTER TABLE stream_images ADD COLUMN is_animated INTEGER NOT NULL DEFAULT 0;
+
+-- Images that visitors sent although the stream had them, where the link does not show that: the owners are told, not the visitor.
+CREATE TABLE visitor_repeats (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    image_id TEXT NOT NULL,        -- of the image in the stream
+    share_id INTEGER REFERENCES shares ON DELETE SET NULL,
+    sender TEXT NOT NULL DEFAULT '',
+    sent_at REAL NOT NULL,
+    is_new INTEGER NOT NULL DEFAULT 1  -- 0: an owner has seen it, or it was sent twice before anyone decided
+);
+CREATE INDEX visitor_repeats_of_share ON visitor_repeats (share_id, sent_at);
+CREATE INDEX visitor_repeats_of_image ON visitor_repeats (image_id);
+CREATE TRIGGER repeats_of_deleted AFTER DELETE ON stream_images
+WHEN NOT EXISTS (SELECT 1 FROM trashed_images WHERE id = OLD.id) BEGIN
+    DELETE FROM visitor_repeats WHERE image_id = OLD.id;
+END;
+CREATE TRIGGER repeats_of_deleted_from_trash AFTER DELETE ON trashed_images
+WHEN NOT EXISTS (SELECT 1 FROM stream_images WHERE id = OLD.id) BEGIN
+    DELETE FROM visitor_repeats WHERE image_id = OLD.id;
+END;
+"""

@@ -60,6 +60,13 @@ def speed_words(limit: SpeedLimit | None, at: float) -> str:
     return f"Limited to {rate} until {clock_text(limit.full_from)}, then full speed."
 
 
+def words_for_log(mb_per_s: object, full_hours: str) -> str:
+    """Return a new limit as the log of actions has it; None or an empty text: it was removed."""
+    if mb_per_s in (None, ""):
+        return "no limit"
+    return f"{mb_per_s} MB/s" + (f", full speed {full_hours}" if full_hours else "")
+
+
 def parse_hours(text: str) -> tuple[int, int] | None:
     """Return two times of the day in minutes since midnight; None for an empty text. Raises `ConfigError`."""
     if not text.strip():

@@ -94,6 +94,8 @@ class FileLoader:
                 self._announce(request)  # the other process dropped the row when it was done
                 return self._fetch(request, part, stored, control)
         except CacheError as error:
+            if not isinstance(error, FetchStopped):
+                store.usage.count("failures")
             control.finish(error)
             if getattr(error, "reason", "") == "cancelled":
                 store.discard_part(remote.digest)
@@ -130,6 +132,7 @@ class FileLoader:
             if not isinstance(error, OriginCut):
                 self.offline_until[remote.host] = time.monotonic() + OFFLINE_PAUSE_S
             store.usage.count("stale")
+            store.usage.count("failures")
             control.finish(error)
             return store.use(stale)
         finally:

@@ -2,10 +2,12 @@
 
 import logging
 
-from image_cache.errors import UnknownFile
+from image_cache.errors import OriginDenied, UnknownFile
 from image_cache.files.index import StoredFile
+from image_cache.files.near_names import did_you_mean
 from image_cache.files.partial import read_note, write_note
 from image_cache.files.paths import note_path
+from image_cache.files.registry import RegistryFolder
 from image_cache.files.store import FileStore
 from image_cache.frozen import frozen
 
@@ -81,21 +83,38 @@ def usage_by_origin(store: FileStore) -> list[OriginUsage]:
     return sorted(found, key=lambda usage: (-usage.size_bytes, usage.host))
 
 
-def find_file(store: FileStore, text: str) -> StoredFile:
-    """Return the stored file that a person means: by its URL, its name, or the first 6 or more digits of its SHA-256.
+def find_file(store: FileStore, text: str, registries: RegistryFolder | None = None) -> StoredFile:
+    """Return the stored file that a person means: by its URL, its name, the name that a registry has for it, or the first 6 or
+    more digits of its SHA-256.
 
-    Raises `UnknownFile` if there is none, or more than one.
+    Raises `UnknownFile` if there is none, or more than one; with names that are like it.
     """
     store.open()
     files = store.index.files()
-    found = [file for file in files if text in (file.name, file.url, file.remote.shown, file.digest)]
+    of_registries = [] if registries is None else registries.named(text)
+    digests = {file.remote().digest for file in of_registries}
+    found = [file for file in files if text in (file.name, file.url, file.remote.shown, file.digest) or file.digest in digests]
     if not found and len(text) >= 6:
         found = [file for file in files if file.sha256.startswith(text.lower())]
     if not found and "/" in text:
-        found = [file for file in files if file.digest == store.remote(text).digest]
+        found = _with_url(store, files, text)
     if len(found) == 1:
         return found[0]
-    if not found:
-        raise UnknownFile(f"No stored file is called {text!r}. `files list` shows their names.")
-    urls = ", ".join(file.remote.shown for file in found[:5])
-    raise UnknownFile(f"{len(found)} stored files are called {text!r}. Give the URL of the one you mean: {urls}")
+    if found:
+        urls = ", ".join(file.remote.shown for file in found[:5])
+        raise UnknownFile(f"{len(found)} stored files are called {text[:80]!r}. Give the URL of the one you mean: {urls}")
+    if of_registries:
+        raise UnknownFile(f"{text[:80]!r} is not cached. `files get` downloads it.")
+    names = [file.name for file in files] + ([] if registries is None else registries.file_names())
+    raise UnknownFile(f"No stored file is called {text[:80]!r}.{did_you_mean(text, names)} `files list` shows their names.")
+
+
+def _with_url(store: FileStore, files: list[StoredFile], text: str) -> list[StoredFile]:
+    """Return the files of a URL in any spelling. Raises `OriginDenied` for what looks like a URL and is none."""
+    try:
+        digest = store.remote(text).digest
+    except OriginDenied:
+        if "://" in text:
+            raise
+        return []  # a path without IMAGE_SERVER: no file has such a name
+    return [file for file in files if file.digest == digest]

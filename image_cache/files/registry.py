@@ -9,6 +9,7 @@ from typing import Self
 
 from image_cache.errors import CacheError, OriginDenied, StorageError, UnknownFile
 from image_cache.files.checksums import is_sha256
+from image_cache.files.near_names import did_you_mean
 from image_cache.files.paths import Remote, name_of, parse_remote
 from image_cache.filesystem import make_folder, replacing
 from image_cache.frozen import frozen
@@ -207,12 +208,23 @@ class RegistryFolder:
         """Return True if any registry has a file of this name."""
         return any(name in registry.files for registry in self.all())
 
+    def named(self, name: str) -> list[RegistryFile]:
+        """Return the files of this name in all registries, the same one once."""
+        return list(dict.fromkeys(registry.files[name] for registry in self.all() if name in registry.files))
+
+    def file_names(self, registry: str = "") -> list[str]:
+        """Return the names of the files of one registry, or of all."""
+        return [name for known in ([self.read(registry)] if registry else self.all()) for name in known.files]
+
     def find(self, name: str, registry: str = "") -> RegistryFile:
         """Return the file of a name, from one registry or from all. Raises `UnknownFile` if none or several have it."""
         searched: Iterable[Registry] = [self.read(registry)] if registry else self.all()
         found = {known.name: known.files[name] for known in searched if name in known.files}
         if not found:
-            raise UnknownFile(f"No registry has a file {name!r}. Give its URL, or add a registry with `files registry add`.")
+            near = did_you_mean(name, self.file_names(registry))
+            raise UnknownFile(
+                f"No registry has a file {name[:80]!r}.{near} Give its URL, or add a registry with `files registry add`."
+            )
         if len(set(found.values())) > 1:
             raise UnknownFile(f"{name!r} is in {' and '.join(sorted(found))}. Choose one with --registry.")
         return next(iter(found.values()))

@@ -16,7 +16,7 @@ NOUNS = {COVERS: ("cached image", "cached images"), STREAMS: ("stream image", "s
 @frozen
 class CacheFigures:
     """One cache. Sizes and counts are of all processes, at most a minute old. `given_up` is not retried automatically.
-    `oldest_use_at`: when the least recently used entry was used (Unix seconds); None without entries.
+    `errors`: downloads and renders that failed, retries included. `oldest_use_at`: when the least recently used entry was used (Unix seconds); None without entries.
 
     `entries` are rendered sizes of covers and stream images, or files. `waiting` stream images are those of the running service:
     elsewhere no one knows them, and there are none. `memory_bytes` is that of the responding process; None where there is no tier, and outside the service.
@@ -30,6 +30,7 @@ class CacheFigures:
     hits: int
     misses: int
     evictions: int
+    errors: int = 0
     waiting: int = 0
     running: int = 0
     given_up: int = 0
@@ -71,6 +72,7 @@ def _covers(vault: ReadonlyVault) -> CacheFigures:
         hits=stats.hits,
         misses=stats.misses,
         evictions=stats.evictions,
+        errors=stats.failures,
         waiting=stats.queued,
         running=stats.running,
         given_up=vault.covers().given_up,
@@ -101,6 +103,7 @@ def _streams(vault: ReadonlyVault) -> CacheFigures:
         hits=counts.get("memory_hits", 0) + counts.get("disk_hits", 0),
         misses=counts.get("misses", 0),
         evictions=counts.get("evictions", 0),
+        errors=counts.get("failures", 0),
         waiting=max(0, renders - 1),  # they are rendered one by one
         running=min(1, renders),
         memory_bytes=memory.used_bytes if memory else None,
@@ -128,6 +131,7 @@ def _files(vault: ReadonlyVault) -> CacheFigures:
         hits=counts.get("hits", 0),
         misses=counts.get("misses", 0),
         evictions=counts.get("evictions", 0),
+        errors=counts.get("failures", 0),
         waiting=states["waiting"] + states["paused"],
         running=states["working"],
         given_up=states["failed"],

@@ -35,6 +35,10 @@ class Storage(Protocol):
         """Return the bytes from `start` up to `stop`, None if there are none under this name."""
         ...
 
+    def copy(self, name: str, target: str) -> bool:
+        """Store the bytes of one name under another, as `put` does. Return False if there are none."""
+        ...
+
     def delete(self, name: str) -> bool:
         """Remove the bytes. Return False if there were none."""
         ...

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from image_cache.errors import StorageError
 from image_cache.filesystem import TEMP_PREFIX, make_folder, replacing, sync_folder
-from image_cache.storage.base import Body, download_file, name_parts, upload_file
+from image_cache.storage.base import CHUNK_BYTES, Body, download_file, name_parts, upload_file
 from image_cache.units import MEGABYTE
 
 _READING = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -55,6 +55,14 @@ class LocalStorage:
                 return file.read()
         except OSError as error:
             raise StorageError(str(self._path(name)), error.strerror or str(error)) from error
+
+    def copy(self, name: str, target: str) -> bool:
+        file = self.open(name)
+        if file is None:
+            return False
+        with file:
+            self.put(target, iter(lambda: file.read(CHUNK_BYTES), b""))
+        return True
 
     def read_range(self, name: str, start: int, stop: int) -> bytes | None:
         file = self.open(name)

@@ -19,6 +19,7 @@ ASK_S = 3.0  # of a request without bytes: pages and health wait for it
 # The library's default is ten attempts in three minutes, too long for a person who waits for a page.
 RETRIES = 2
 RETRY_S = 3.0
+PART_BYTES, PARTS_AT_ONCE = 5 << 20, 2  # the smallest part that S3 takes; what is in memory of a long body
 
 
 class S3Storage:
@@ -80,11 +81,35 @@ class S3Storage:
         self._quick_store = store(min(timeout_s, ASK_S))
 
     def put(self, name: str, body: Body) -> int:
-        data = body if isinstance(body, bytes) else b"".join(body)
+        if isinstance(body, bytes):
+            with self._translate_errors(name):
+                # In one request: a multipart upload that a crash interrupts leaves parts in the bucket.
+                self._library.put(self._store, self._key(name), body, use_multipart=False)
+            return len(body)
+        size = 0
+
+        def counted() -> Iterator[bytes]:
+            nonlocal size
+            try:
+                for piece in body:
+                    size += len(piece)
+                    yield piece
+            except OSError as error:  # of what is read: the store is fine
+                raise StorageError(name, error.strerror or str(error)) from error
+
         with self._translate_errors(name):
-            # In one piece: a PUT is atomic, a multipart upload can be left half done.
-            self._library.put(self._store, self._key(name), data, use_multipart=False)
-        return len(data)
+            # `body` is read by the library, so it must not call the library itself.
+            # A video: no request for 100 MB ends within the timeout on a slow line, and twice 100 MB are much memory on a Pi. The
+            # name appears with the last part. On an error the library removes the parts; docs/STREAMS.md says what a crash leaves.
+            self._library.put(
+                self._store,
+                self._key(name),
+                counted(),
+                use_multipart=True,
+                chunk_size=PART_BYTES,
+                max_concurrency=PARTS_AT_ONCE,
+            )
+        return size
 
     def get(self, name: str) -> bytes | None:
         with self._translate_errors(name):
@@ -99,6 +124,14 @@ class S3Storage:
                 return bytes(self._library.get_range(self._store, self._key(name), start=start, end=stop))
             except (FileNotFoundError, self._library.exceptions.NotFoundError):
                 return None
+
+    def copy(self, name: str, target: str) -> bool:
+        with self._translate_errors(name):
+            try:
+                self._library.copy(self._store, self._key(name), self._key(target))
+            except (FileNotFoundError, self._library.exceptions.NotFoundError):
+                return False
+        return True
 
     def delete(self, name: str) -> bool:
         # S3 reports success for a name that never existed.
@@ -147,6 +180,8 @@ class S3Storage:
 
 def _reason_of(error: Exception) -> str:
     kind = type(error).__name__.removesuffix("Error")
+    if "non-partial response" in str(error):
+        return "the S3 storage does not support ranges, and cannot play videos"
     words = {
         "PermissionDenied": "access denied: these keys are not allowed to use the bucket",
         "Unauthenticated": "invalid access key",

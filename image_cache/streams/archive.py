@@ -26,6 +26,7 @@ RESERVED = {"con", "prn", "aux", "nul", *(f"{name}{number}" for name in ("com", 
 
 Part = bytes | IO[bytes] | None  # None: not ready yet, ask again in a moment
 Find = Callable[[str], StreamImage]
+Pieces = Callable[[StreamImage, int, int], Iterator[bytes]]  # of the bytes of a video, from one place to another
 
 
 def original_names(images: Sequence[StreamImage]) -> list[str]:
@@ -52,7 +53,11 @@ def original_parts(store: StreamImages, images: Sequence[StreamImage], find: Fin
     """
     archive = StoredZip()
     for image, name in zip(images, original_names(images), strict=True):
-        body = store.open_original(find(image.image_id))
+        current = find(image.image_id)
+        if image.is_video and store.is_remote:
+            yield from _video_parts(store.original_pieces, current, name, archive)
+            continue
+        body = store.open_original(current)
         if body is None:
             raise StorageError(image.file_path, "the original is missing")
         if isinstance(body, bytes):
@@ -70,7 +75,7 @@ def variant_parts(store: StreamImages, images: Sequence[StreamImage], title: str
     archive = StoredZip()
     for image, name in zip(images, variant_names(images, title), strict=True):
         if image.is_video:
-            yield from _video_parts(store, find(image.image_id), name, archive)
+            yield from _video_parts(store.shown_pieces, find(image.image_id), name, archive)
             continue
         until = time.monotonic() + WAIT_S
         body: bytes | None = None
@@ -94,12 +99,12 @@ def variant_parts(store: StreamImages, images: Sequence[StreamImage], title: str
     yield archive.end()
 
 
-def _video_parts(store: StreamImages, image: StreamImage, name: str, archive: StoredZip) -> Iterator[Part]:
+def _video_parts(pieces: Pieces, image: StreamImage, name: str, archive: StoredZip) -> Iterator[Part]:
     crc = 0
-    for piece in store.shown_pieces(image, 0, image.size_bytes):
+    for piece in pieces(image, 0, image.size_bytes):
         crc = zlib.crc32(piece, crc)
-    yield archive.begin(ZipEntry(name, image.size_bytes, _created_at(image)), crc)
-    yield from store.shown_pieces(image, 0, image.size_bytes)
+    yield archive.begin(_original_entry(image, name), crc)
+    yield from pieces(image, 0, image.size_bytes)
 
 
 def _shown_suffix(image: StreamImage) -> str:

@@ -3,7 +3,6 @@
 Knows no policy: callers have checked that the viewer may see the image.
 """
 
-import contextlib
 import logging
 import tempfile
 import threading
@@ -81,7 +80,7 @@ class StreamImages:
         if found is not None:
             return found
         try:
-            body = self.cache.get_or_load(key, lambda: self._load(image, variant), page)
+            body = self.cache.get_or_load(key, lambda: self._load_counted(image, variant), page)
         except (ImageRejected, DecoderFailed) as error:
             if isinstance(error, DecoderFailed) and error.retryable:
                 raise
@@ -193,8 +192,14 @@ class StreamImages:
 
     def original_pieces(self, image: StreamImage, start: int, stop: int) -> Iterator[bytes]:
         """Yield a range of an original, piece by piece: for videos, which no request holds in memory. Raises `StorageError`."""
+        self._check_online()
         for at in range(start, stop, PIECE_BYTES):
-            piece = self.storage.read_range(image.file_path, at, min(at + PIECE_BYTES, stop))
+            try:
+                piece = self.storage.read_range(image.file_path, at, min(at + PIECE_BYTES, stop))
+            except StorageError:
+                if self.is_remote:
+                    self._offline_until = time.monotonic() + OFFLINE_PAUSE_S
+                raise
             if piece is None or len(piece) != min(PIECE_BYTES, stop - at):
                 raise StorageError(image.file_path, "the original is missing or too short")
             yield piece
@@ -213,14 +218,32 @@ class StreamImages:
         """Return a frame of a video as JPEG. Raises `ImageRejected` if none can be made, `StorageError`."""
         from image_cache.imaging.video import poster_of
 
-        source = self.open_original(image)
+        source = self._original_file(image)
         if source is None:
             raise ImageRejected("its original is missing")
-        with in_a_file(source) as file:
+        with source as file:
             try:
                 return poster_of(file, image.duration_s or 0.0)
             except (ProgramMissing, VideoRejected) as error:
                 raise ImageRejected(str(error)) from error
+
+    def _original_file(self, image: StreamImage) -> IO[bytes] | None:
+        """Return the open file of a video, which other processes can read; a copy without a name where the storage has no files."""
+        if isinstance(self.storage, LocalStorage):
+            return self.storage.open(image.file_path)
+        if not self.storage.exists(image.file_path):
+            return None
+        file = tempfile.TemporaryFile(dir=self.cache.cache_dir)  # noqa: SIM115  closed by its user; not in /tmp, which may be memory
+        try:
+            file.writelines(self.original_pieces(image, 0, image.size_bytes))
+            file.flush()
+        except OSError as error:
+            file.close()
+            raise StorageError(image.file_path, error.strerror or str(error)) from error
+        except BaseException:
+            file.close()
+            raise
+        return file
 
     def render(
         self, body: bytes, names: Sequence[str], wait_s: float | None = None
@@ -287,6 +310,16 @@ class StreamImages:
             removed += self.storage.sweep(older_than_s=ORPHAN_AGE_S, now=self._clock())
         return removed
 
+    def _load_counted(self, image: StreamImage, variant: str) -> dict[Key, bytes]:
+        """Render, and count it if nothing came of it."""
+        bodies: dict[Key, bytes] = {}
+        try:
+            bodies = self._load(image, variant)
+        finally:
+            if not bodies:
+                self.cache.engine.counters.add("failures")
+        return bodies
+
     def _load(self, image: StreamImage, variant: str) -> dict[Key, bytes]:
         original = self.poster(image) if image.is_video else self.original(image)
         if original is None:
@@ -303,16 +336,3 @@ class StreamImages:
     def _check_online(self) -> None:
         if time.monotonic() < self._offline_until:
             raise StorageError(self.storage.kind, "the storage for original images is not responding; try again in a moment")
-
-
-@contextlib.contextmanager
-def in_a_file(source: IO[bytes] | bytes) -> Iterator[IO[bytes]]:
-    """Yield a file that another process can read: `source` itself, or bytes in a file without a name."""
-    if not isinstance(source, bytes):
-        with source:
-            yield source
-        return
-    with tempfile.TemporaryFile() as file:
-        file.write(source)
-        file.flush()
-        yield file

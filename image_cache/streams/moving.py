@@ -10,7 +10,6 @@ from dataclasses import replace
 from image_cache.db.database import Connection
 from image_cache.errors import CacheError, DuplicateImage, NotVisible, QuotaExceeded, StorageError
 from image_cache.models import Stream, StreamImage, iso_utc
-from image_cache.storage.base import Body
 from image_cache.streams.images import StreamImages
 from image_cache.streams.orphan_table import OrphanTable
 from image_cache.streams.quotas import StreamQuotas
@@ -85,13 +84,10 @@ class StreamMoving:
 
     def _store(self, image: StreamImage, made: StreamImage, target: Stream, write: Callable[[Connection, bytes], bool]) -> None:
         """Store the original of `image` at the path of `made`, then write its row. On failure nothing of it is left."""
-        body: Body | None
-        body = self._images.original_pieces(image, 0, image.size_bytes) if image.is_video else self._images.original(image)
-        if body is None:
-            raise StorageError(image.file_path, "its original is missing")
         self._orphans.record(made.file_path, made.image_id, self._clock())
         try:
-            self._images.storage.put(made.file_path, body)
+            if not self._images.storage.copy(image.file_path, made.file_path):
+                raise StorageError(image.file_path, "its original is missing")
             with self._rows.db.write() as conn:
                 sha256 = self._moved.sha256(conn, image.image_id)
                 duplicate = self._rows.duplicate_of(conn, target.id, sha256)

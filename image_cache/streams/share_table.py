@@ -38,7 +38,7 @@ class Share:
 
 @frozen
 class VisitorImage:
-    """An image that a visitor sent through a link and that waits for approval. `link` is "" if its link is gone."""
+    """An image that a visitor sent through a link. `link` is "" if its link is gone."""
 
     image_id: str
     sender: str
@@ -120,10 +120,42 @@ class ShareTable:
         with self._db.write() as conn:
             conn.execute("INSERT INTO visitor_images VALUES (?, ?, ?, ?, 1)", (image_id, share_id, sender, now))
 
+    def add_repeat(self, image_id: str, share_id: int, sender: str, now: float, *, forget_before: float) -> None:
+        """Note that a visitor sent an image which the stream has. It is news for the owners unless that image waits itself.
+
+        What they saw and what was sent before `forget_before` is forgotten.
+        """
+        with self._db.write() as conn:
+            conn.execute("DELETE FROM visitor_repeats WHERE is_new = 0 AND sent_at < ?", (forget_before,))
+            conn.execute(
+                "INSERT INTO visitor_repeats (image_id, share_id, sender, sent_at, is_new) SELECT stream_images.id, ?, ?, ?,"
+                " CASE WHEN EXISTS (SELECT 1 FROM visitor_images WHERE image_id = stream_images.id AND is_waiting = 1)"
+                " THEN 0 ELSE 1 END FROM stream_images WHERE stream_images.id = ?",
+                (share_id, sender, now, image_id),
+            )
+
+    def repeats(self, stream_id: int) -> list[VisitorImage]:
+        """Return what visitors sent although the stream has it and no owner has seen yet, the oldest first."""
+        rows = self._db.rows(
+            "SELECT stream_images.id, sender, sent_at, coalesce(shares.name, '') AS link FROM visitor_repeats AS r"
+            " JOIN stream_images ON stream_images.id = r.image_id LEFT JOIN shares ON shares.id = r.share_id"
+            " WHERE stream_images.stream_id = ? AND is_new = 1 ORDER BY r.id",
+            (stream_id,),
+        )
+        return [VisitorImage(*row) for row in rows]
+
+    def end_repeats(self, stream_id: int) -> int:
+        """Note that an owner has seen them; return how many there were."""
+        with self._db.write() as conn:
+            sql = "UPDATE visitor_repeats SET is_new = 0 WHERE is_new = 1 AND image_id IN (SELECT id FROM stream_images WHERE stream_id = ?)"
+            return conn.execute(sql, (stream_id,)).rowcount
+
     def count_sent(self, share_id: int, since: float) -> int:
-        """Return how many images were sent through a link since then and are still there."""
-        rows = self._db.rows("SELECT count(*) FROM visitor_images WHERE share_id = ? AND sent_at > ?", (share_id, since))
-        return int(rows[0][0])
+        """Return how many images were sent through a link since then: those that are still there, and those that were before."""
+        sql = " UNION ALL ".join(
+            f"SELECT 1 FROM {table} WHERE share_id = ? AND sent_at > ?" for table in ("visitor_images", "visitor_repeats")
+        )
+        return len(self._db.rows(sql, (share_id, since, share_id, since)))
 
     def waiting(self, stream_id: int) -> list[VisitorImage]:
         """Return the images of a stream that wait for approval, the oldest first."""

@@ -216,6 +216,19 @@ class StreamShares:
         self._table.add_sent(image_id, share.id, sender, self._clock())
         logger.info("visitor image stored image=%s share=%d", image_id, share.id)
 
+    def note_repeat(self, share: Share, image_id: str, sender: str) -> None:
+        """Note who sent an image that the stream has and the link does not show. It counts as one that was sent."""
+        now = self._clock()
+        self._table.add_repeat(image_id, share.id, sender, now, forget_before=now - DAY_S)
+        logger.info("visitor image repeated image=%s share=%d", image_id, share.id)
+
+    def repeats(self, stream: Stream) -> list[VisitorImage]:
+        """Return what visitors sent although it was in the stream, until an owner has seen it; the oldest first."""
+        return self._table.repeats(stream.id)
+
+    def end_repeats(self, stream: Stream) -> int:
+        return self._table.end_repeats(stream.id)
+
     def waiting(self, stream: Stream) -> list[VisitorImage]:
         """Return the images that no owner has approved, the oldest first."""
         return self._table.waiting(stream.id)

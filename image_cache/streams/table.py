@@ -180,8 +180,8 @@ class StreamTable:
         conn.execute(
             "INSERT INTO stream_images (id, stream_id, filename, file_path, visibility, title, description, folded, is_sensitive,"
             " position, size_bytes, width, height, format, sha256, average, created_at, view_count, taken_at,"
-            " duration_s, mask) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?,"
-            " (SELECT coalesce(max(position), 0) + 1 FROM stream_images WHERE stream_id = ?), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " duration_s, mask, is_animated) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?,"
+            " (SELECT coalesce(max(position), 0) + 1 FROM stream_images WHERE stream_id = ?), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 image.image_id,
                 stream_id,
@@ -203,6 +203,7 @@ class StreamTable:
                 image.taken_at,
                 image.duration_s,
                 mask,
+                int(image.is_animated),
             ),
         )
         conn.execute("DELETE FROM stray_originals WHERE file_path = ?", (image.file_path,))
@@ -316,4 +317,5 @@ def image_of(row: Row | Mapping[str, Any]) -> StreamImage:
         number=row["number"],
         taken_at=row["taken_at"],
         duration_s=row["duration_s"],
+        is_animated=bool(row["is_animated"]),
     )

@@ -220,7 +220,9 @@ def _delete(conn: Connection, rows: Sequence[Row]) -> list[Original]:
 
 
 def _trashed(row: Row) -> TrashedImage:
-    return TrashedImage(image_of({"duration_s": None, **json.loads(row["facts"]), **dict(row)}), row["trashed_at"])
+    return TrashedImage(
+        image_of({"duration_s": None, "is_animated": 0, **json.loads(row["facts"]), **dict(row)}), row["trashed_at"]
+    )
 
 
 def _trashed_stream(row: Row) -> TrashedStream:

@@ -57,6 +57,7 @@ class Upload:
     description: str = ""
     is_sensitive: bool = False
     page: str = ""
+    is_discreet: bool = False  # a duplicate is found last: neither the time that it takes nor another refusal tells of it
 
 
 @frozen
@@ -69,6 +70,7 @@ class _Texts:
     description: str
     is_sensitive: bool
     page: str
+    is_discreet: bool
 
     @property
     def variants(self) -> tuple[str, ...]:
@@ -135,7 +137,9 @@ class Uploads:
         page = checked_page(upload.page) if upload.page else ""
         self._take_slot(wait_s)
         try:
-            texts = _Texts(shown_filename(upload.filename), visibility, title, description, upload.is_sensitive, page)
+            texts = _Texts(
+                shown_filename(upload.filename), visibility, title, description, upload.is_sensitive, page, upload.is_discreet
+            )
             if self._is_video(upload.data):
                 return self._store_video(stream, upload.data, texts, wait_s)
             return self._store_image(stream, upload.data, texts, wait_s)
@@ -145,7 +149,7 @@ class Uploads:
     def _store_image(self, stream: Stream, data: bytes | BinaryIO, texts: _Texts, wait_s: float | None) -> StreamImage:
         body = self._read(data)
         sha256 = hashlib.sha256(body).digest()
-        self._check_quota(stream, sha256, len(body))
+        self._check_quota(stream, sha256, len(body), texts)
         facts = self._probe(body, wait_s)
         bodies, dimensions, average = self._images.render(body, texts.variants, wait_s)
         image = replace(
@@ -162,7 +166,7 @@ class Uploads:
         from image_cache.streams import videos
 
         with videos.open_video(data, self.limits.max_video_bytes) as opened:
-            self._check_quota(stream, opened.sha256, opened.size_bytes)
+            self._check_quota(stream, opened.sha256, opened.size_bytes, texts)
             facts, poster = videos.read(opened, wait_s)
             bodies, dimensions, average = self._images.render(poster, texts.variants, wait_s)
             image = replace(
@@ -225,6 +229,11 @@ class Uploads:
         """Check size and header of a file as `store` does, and raise what it raises."""
         self._probe(self._read(data))
 
+    def is_full(self, stream: Stream) -> bool:
+        """Return True if a stream takes no more images, whatever their size."""
+        with self._rows.db.reading() as conn:
+            return self._rows.count(conn, stream.id) >= self.limits.max_images
+
     def duplicate_of(self, stream: Stream, data: bytes) -> str | None:
         """Return the id of the image in the stream that has the same bytes; None if there is none."""
         with self._rows.db.reading() as conn:
@@ -257,7 +266,7 @@ class Uploads:
                 # Checked again under the write lock: concurrent uploads cannot exceed the quota.
                 duplicate = self._rows.duplicate_of(conn, stream.id, sha256)
                 if duplicate is not None:
-                    raise DuplicateImage(duplicate)
+                    raise DuplicateImage(duplicate, is_animated=image.is_animated)
                 if self._rows.count(conn, stream.id) >= self.limits.max_images:
                     raise QuotaExceeded(self.limits.max_images)
                 self._quotas.check(stream, image.size_bytes, conn)
@@ -283,10 +292,10 @@ class Uploads:
         except OSError as error:
             raise StorageError("upload", error.strerror or str(error)) from error
 
-    def _check_quota(self, stream: Stream, sha256: bytes, size_bytes: int) -> None:
+    def _check_quota(self, stream: Stream, sha256: bytes, size_bytes: int, texts: _Texts) -> None:
         with self._rows.db.reading() as conn:
             duplicate, count = self._rows.duplicate_of(conn, stream.id, sha256), self._rows.count(conn, stream.id)
-        if duplicate is not None:
+        if duplicate is not None and not texts.is_discreet:
             raise DuplicateImage(duplicate)
         if count >= self.limits.max_images:
             raise QuotaExceeded(self.limits.max_images)

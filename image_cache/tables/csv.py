@@ -15,7 +15,7 @@ from image_cache.import_models import ImportRow
 from image_cache.tables.dates import DateOrders
 from image_cache.tables.discogs_export import collection_row, foreign_reason, is_collection, likely_title
 from image_cache.tables.encoding import one_byte_encoding
-from image_cache.tables.rows import COLUMNS, known_column, plain_name, row_from
+from image_cache.tables.rows import COLUMNS, known_column, meant_columns, plain_name, row_from
 
 MAX_RECORD_BYTES = 128 * 1024  # a record with the longest allowed cells has about 30 KB
 MAX_COLUMNS = 200
@@ -44,6 +44,7 @@ def read_csv(path: Path, opened: Callable[[], BinaryIO]) -> Iterator[ImportRow |
     lines = _Lines(opened(), other)
     names, separator = _header(path, lines)
     make = collection_row if is_collection(names) else row_from
+    remarks = meant_columns(names) if make is row_from else []
     row = lines.rows_above
     while lines.has_more():
         row += 1
@@ -51,7 +52,7 @@ def read_csv(path: Path, opened: Callable[[], BinaryIO]) -> Iterator[ImportRow |
             cells = _record(row, lines, separator)
             if not any(cell.strip() for cell in cells):
                 continue
-            losses = lines.remarks()
+            losses, remarks = [*remarks, *lines.remarks()], []
             found = {name: _unguarded(cell) for name, cell in zip(names, cells, strict=False)}
             if more := [cell.strip() for cell in cells[len(names) :] if cell.strip()]:
                 losses.append(f"{len(cells)} columns, but the header has {len(names)}: the rest is in the notes")

@@ -37,6 +37,19 @@ OTHER_NAMES = {
     **dict.fromkeys(("price_paid", "paid", "purchase_price", "cost"), "price"),
     **dict.fromkeys(("bought_on", "purchase_date", "date_purchased", "purchased", "date_of_purchase"), "bought"),
 }
+# Close enough to be meant, too far to be taken: `formats` is part of what identifies a row, so an old table would come in twice.
+MEANT = {
+    "genre": "genres",
+    "style": "styles",
+    "format": "formats",
+    "stars": "rating",
+    "play_count": "plays",
+    "tracklist": "tracks",
+    **dict.fromkeys(("cover", "cover_image", "image", "image_url", "artwork"), "cover_url"),
+    **dict.fromkeys(("catalogue_number", "catalog_number", "cat_no", "cat#", "catalog#"), "catno"),
+    **dict.fromkeys(("condition", "media", "grade"), "media_condition"),
+    **dict.fromkeys(("ean", "upc"), "barcode"),
+}
 CURRENCY = "currency"  # a column that only says what the prices are in
 IN_NOTES = {"price": "Price paid", "bought": "Bought"}  # cells that are text for the notes if they are no price and no date
 UNTITLED = "Untitled"
@@ -49,6 +62,16 @@ def known_column(name: str, header: Collection[str]) -> str:
         return plain
     ours = OTHER_NAMES.get(plain, "")
     return "" if ours in header or next((one for one in header if OTHER_NAMES.get(one) == ours), plain) != plain else ours
+
+
+def meant_columns(names: Sequence[str]) -> list[str]:
+    """Return a remark for each column that goes into the notes although its name is almost one of ours."""
+    plain = {plain_name(name) for name in names}
+    return [
+        f"column {shown(name)} goes into the notes. If it means {ours}, rename the column"
+        for name in names
+        if (ours := MEANT.get(plain_name(name))) and ours not in plain
+    ]
 
 
 def own_field(name: str) -> str:

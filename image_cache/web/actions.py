@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from flask import request
 
+from image_cache.files.bandwidth import words_for_log
 from image_cache.text import account_key
 from image_cache.web.context import account, api_token, is_local_request, services
 
@@ -39,8 +40,7 @@ def log_limits(cache: str, values: Mapping[str, object]) -> None:
 
 def log_speed(mb_per_s: object, full_hours: str) -> None:
     """Log a new speed limit of downloads; none: it was removed."""
-    words = "no limit" if mb_per_s in (None, "") else f"{mb_per_s} MB/s" + (f", full speed {full_hours}" if full_hours else "")
-    log_action("limits", "changed the speed of downloads", words)
+    log_action("limits", "changed the speed of downloads", words_for_log(mb_per_s, full_hours))
 
 
 def log_failed_login(typed: str) -> None:

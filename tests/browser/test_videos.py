@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.stage import photo
-from tests.support.vault import Vault
+from tests.support.stage import multipart, photo
+from tests.support.vault import Vault, wait_until
 from tests.support.videos import video
 from tests.support.visitor import SLUG, Browser, prepared
 
@@ -79,3 +79,56 @@ def test_what_the_server_cannot_store_is_refused_before_it_is_sent(as_owner: Ope
     owner.locator("input[type=file][multiple]").set_input_files(str(large))
     owner.get_by_text("The limit is 100 MB.").wait_for()
     assert sent == []
+
+
+BROKEN = "() => [...document.images].filter((one) => one.complete && !one.naturalWidth && one.offsetWidth).map((one) => one.src)"
+
+
+def turn_to(page: Any, number: str) -> None:
+    """Go on in the lightbox, which takes no key while it opens, until it shows this number."""
+    page.locator(".pswp__counter").wait_for()
+    wait_until(lambda: page.locator(".pswp__counter").inner_text() == number or page.keyboard.press("ArrowRight"))
+
+
+def test_no_page_shows_a_video_as_an_image_that_is_broken(served: tuple[Vault, Browser], as_owner: Open, open_page: Open) -> None:
+    """The lightbox and the slideshow go from image to image; a video is played on its page, with black beside an upright one."""
+    for seed in (2, 3):
+        assert served[1].upload(photo(seed, 900, 600), visibility="public").status == 201
+    upright = (
+        served[1].upload(video(3, size="360x640", codec="libvpx-vp9", colour="teal"), visibility="public").json()["results"][0]
+    )
+    for width, height in SIZES:
+        page = as_owner(f"/streams/{SLUG}", width, height, touch=width < 1000, dark=width == 390)
+        images, videos = page.locator(".frame[data-shot]").count(), page.locator(".frame[data-video]").count()
+        assert (images >= 3, videos >= 1) == (True, True)
+        assert page.evaluate(BROKEN) == []
+        page.locator(".frame[data-shot]").first.click()
+        for number in range(1, images + 1):
+            turn_to(page, f"{number} / {images}")
+            page.wait_for_function("() => [...document.querySelectorAll('.pswp__img')].every((one) => one.complete)")
+            assert page.locator(".pswp__error-msg").count() == 0
+        page.keyboard.press("Escape")
+        page.goto(f"/streams/{SLUG}?select=1")
+        page.locator(f".shot[data-id='{upright['image_id']}'] .mark-it").click()
+        page.get_by_text("1 selected").wait_for()
+        page.goto(f"/streams/{SLUG}/slideshow")
+        assert page.get_by_text(f"1 of {images}").count() == 1
+        page.goto(upright["page_url"])
+        box = page.locator("video").bounding_box()
+        assert (box["width"] <= width, box["y"] + box["height"] <= height) == (True, True)
+        assert page.locator("video").evaluate("(one) => getComputedStyle(one).backgroundColor") == "rgb(16, 14, 13)"
+        assert page.complaints == []
+
+
+def test_a_stream_of_videos_alone_offers_no_slideshow(served: tuple[Vault, Browser], as_owner: Open) -> None:
+    owner = served[1]
+    made = owner.ask("POST", "/api/streams", b'{"title": "Films"}', {"Content-Type": "application/json"}).json()
+    for colour in ("red", "blue"):
+        data, kind = multipart({}, (video(2, colour=colour),))
+        assert (
+            owner.ask("POST", f"{made['url'].replace('/streams', '/api/streams')}/images", data, {"Content-Type": kind}).status
+            == 201
+        )
+    page = as_owner(made["url"])
+    assert page.locator(".frame[data-video]").count() == 2
+    assert page.get_by_role("link", name="Slideshow").count() == 0

@@ -21,6 +21,7 @@ from image_cache.cli.maintenance.status import collect
 from image_cache.maintenance.readonly_vault import open_readonly
 from image_cache.streams.images import SETS
 from image_cache.streams.table import StreamTable
+from tests.cli.test_vinylvault import run
 from tests.support.filled import fill, settings_of
 from tests.support.inside import Inside
 from tests.support.operator import environment, operate
@@ -65,6 +66,8 @@ def busy(tmp_path: Path, origin: Origin) -> Iterator[Vault]:
         slow = [origin.put(f"/slow-{n}.jpg", jpeg(300, 300, (n, 9, 9)), gate=over) for n in range(9)]
         vault.import_albums([{"artist": f"Slow {n}", "title": "T" * 90, "cover_url": url} for n, url in enumerate(slow)])
         vault.command("files", "get", origin.put("/volume.bin", b"x" * 3_000_000))
+        late = [origin.put(f"/{'long-name-' * 9}{n}.bin", b"y" * 3_000_000, gate=over) for n in range(3)]
+        assert [vault.post("/api/files", {"url": url}).status for url in late] == [202] * 3
         vault.get("/", Accept="text/html")
         wait_until(lambda: vault.get("/api/cache/stats").json()["running"] > 0, 60)
         yield vault
@@ -77,7 +80,12 @@ def test_status_and_report_fit_80_columns_with_all_three_caches_busy(busy: Vault
         assert widest(said.out) <= WIDTH, said.out
         for cache in ("covers", "streams", "files"):
             assert cache in said.out
-    assert re.search(r"^Queue +[1-9]\d* +0 +0 +[1-9]\d*$", operate(busy.env, "status", stream=Terminal()).out, re.MULTILINE)
+    listed = run(busy.env, "files", "list", stream=Terminal()).out
+    assert widest(listed) <= WIDTH, listed
+    assert re.search(r"^ *3 MB +\S+ +[0-9a-f]{12} +volume\.bin .* +until \d{4}-\d\d-\d\d \d\d:\d\d$", listed, re.MULTILINE), (
+        listed
+    )
+    assert re.search(r"^Queue +[1-9]\d* +0 +3 +[1-9]\d*$", operate(busy.env, "status", stream=Terminal()).out, re.MULTILINE)
 
 
 def test_monitor_fits_a_terminal_of_24_lines_and_shows_what_is_requested_most(busy: Vault) -> None:

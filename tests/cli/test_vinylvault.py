@@ -138,7 +138,7 @@ def test_every_action_of_cache_monitor_is_a_command_and_its_options_are_in_the_f
     for action in ACTIONS:
         command = vinylvault.get_command(click.Context(vinylvault), RENAMED.get(action, action))
         assert isinstance(command, VaultCommand), action
-        own = {parameter.name for parameter in command.params if isinstance(parameter, click.Option)}
+        own = {parameter.name for parameter in command.params if isinstance(parameter, click.Option) and not parameter.hidden}
         assert own <= flat, action
 
 
@@ -203,6 +203,8 @@ def test_accounts_are_added_with_a_password_from_standard_input(env: dict[str, s
     again = run(env, "users", "add", "vera", "--role", "owner", stdin=f"{PASSWORD}\n")
     assert (again.status, again.err) == (2, "the name vera is already taken.\n")
     assert run(env, "users", "password", "Vera", stdin="another horse\n").status == 0
+    wrong = run(env, "users", "password", "Veronica", stdin="short\n")
+    assert (wrong.status, wrong.err) == (2, "no account has this name.\n"), "before anything is said about the password"
 
 
 def test_files_are_fetched_listed_and_verified(env: dict[str, str], origin: Origin, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import io
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -25,7 +26,10 @@ from image_cache.demo.records import entries, pictures, records, slug_of
 from image_cache.demo.scenes import SCENES
 from image_cache.demo.volumes import VOLUMES, draw_volume
 from image_cache.imaging.volume import Previewer
+from tests.support.operator import environment
+from tests.support.ports import free_port
 from tests.support.servers import about_to_start
+from tests.support.vault import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 KEYS = {
@@ -250,6 +254,46 @@ def test_the_origin_leaves_with_the_process_that_wanted_it(tmp_path: Path) -> No
     parent.wait(timeout=60)
     assert running.process.wait(timeout=60) == 0
     running.stop()
+
+
+def is_running(pid: int) -> bool:
+    """Return True unless the process has ended; one that no parent waits for any more has."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+@pytest.mark.server
+def test_a_demo_that_is_killed_leaves_no_process_behind(tmp_path: Path) -> None:
+    """Nothing of the command can run after SIGKILL: its server and its origin must see for themselves that it is gone."""
+    port, origin_port = free_port(), free_port()
+    env = environment(tmp_path / "demo", HOST="127.0.0.1", PORT=str(port), DEMO_ORIGIN_PORT=str(origin_port))
+    about_to_start()
+    command = subprocess.Popen(
+        [sys.executable, "-m", "image_cache.cli", "demo"], cwd=ROOT, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    children = Path(f"/proc/{command.pid}/task/{command.pid}/children")
+    pids: list[int] = []
+    try:
+        wait_until(lambda: answers(port), 120)
+        pids = [int(text) for text in children.read_text(encoding="ascii").split()]
+        assert len(pids) == 2, "a server and an origin"
+        command.kill()
+        command.wait(60)
+        wait_until(lambda: not any(map(is_running, pids)), 60)
+        assert not answers(port)
+        assert not answers(origin_port)
+    finally:
+        command.kill()
+        command.wait(60)
+        for pid in filter(is_running, pids):
+            os.kill(pid, signal.SIGTERM)
+
+
+def answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.mark.server

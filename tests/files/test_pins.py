@@ -8,6 +8,7 @@ import pytest
 from image_cache.errors import OriginTooLarge, UnknownFile
 from image_cache.files.maintenance import remove_expired
 from image_cache.files.pins import OriginUsage, find_file, pin, prune, unused, usage_by_origin
+from image_cache.files.registry import RegistryFolder
 from tests.files.conftest import Make, noise
 from tests.support.clock import FakeClock
 from tests.support.origin import Origin
@@ -127,6 +128,30 @@ def test_a_file_is_found_by_name_url_or_checksum_and_never_guessed(origin: Origi
         find_file(store, "x.bin")
     with pytest.raises(UnknownFile, match="No stored file is called"):
         find_file(store, "y.bin")
+
+
+def test_a_file_is_found_by_the_name_of_a_registry_and_near_names_are_told(origin: Origin, make: Make, tmp_path: Path) -> None:
+    store, registries = make(), RegistryFolder(tmp_path / "registries")
+    one, other = (serve(origin, f"/{number}.bin", noise(100, number))[0] for number in range(2))
+    registries.add("set", f"brain-one {one}\nbrain-two {other}\n".encode())
+    store.get(one)
+    assert find_file(store, "brain-one", registries).url == one
+    with pytest.raises(UnknownFile, match=r"^'brain-two' is not cached\. `files get` downloads it\.$"):
+        find_file(store, "brain-two", registries)
+    with pytest.raises(
+        UnknownFile, match=r"^No stored file is called 'Brain-on'\. Did you mean brain-one or brain-two\? `files list`"
+    ):
+        find_file(store, "Brain-on", registries)
+    with pytest.raises(UnknownFile, match=r"^No stored file is called 'zzzz'\. `files list` shows their names\.$"):
+        find_file(store, "zzzz", registries)
+    registries.add("late", f"0.bin {other}\n".encode())
+    store.get(other)
+    with pytest.raises(UnknownFile, match="2 stored files are called"):
+        find_file(store, "0.bin", registries)  # one by its URL, one by a registry: neither is guessed
+    with pytest.raises(
+        UnknownFile, match=r"^No registry has a file 'brain-onee'\. Did you mean brain-one or brain-two\? Give its URL"
+    ):
+        registries.find("brain-onee")
 
 
 def test_a_pin_of_nothing_is_an_error(make: Make) -> None:

@@ -569,6 +569,9 @@ def test_18_at_night_it_cleans_up_and_backs_up_and_a_backup_comes_back(pi: Machi
     assert len(kept) == 1
     assert kept[0].startswith("vinylvault 600 /var/backups/vinylvault/vinylvault-")
     pi.run("vinylvault", "backup", "/home/all.tar")
+    again = pi.run("vinylvault", "backup", "/home/all.tar", ok=False)
+    assert (again.returncode, "/home/all.tar exists already" in again.stderr) == (1, True)
+    assert re.match(r"Backed up \d+ MB to /home/vinylvault-[0-9-]+\.tar: ", pi.run("vinylvault", "backup", "/home/").stdout)
     assert pi.run("stat", "-c", "%U %a", "/home/all.tar").stdout == "root 600\n"
     assert pi.run("vinylvault", "export", "/home/all.csv").stdout == "Exported 4 records to /home/all.csv.\n"
     assert pi.read("/home/all.csv").count("\n") == 1 + 4
@@ -576,12 +579,15 @@ def test_18_at_night_it_cleans_up_and_backs_up_and_a_backup_comes_back(pi: Machi
     assert pi.run("vinylvault", "--version").stdout == f"VinylVault, version {release(pi)}\n"
     pi.run("systemctl", "stop", "vinylvault.service")
     pi.run("sh", "-c", "rm -rf /var/lib/vinylvault/state/* /var/cache/vinylvault/*")
-    print(pi.run("vinylvault", "restore", "/home/all.tar").stdout)
+    restored = pi.run("vinylvault", "restore", "--force", "/home/all.tar").stdout
+    assert "Now start the service" not in restored, "it is started"
     with pi.network():
         wait_until(answers, 180)
         assert FRONT.get("/health").json()["checks"]["Catalogue"]["message"] == "4 records."
         images = Browser(FRONT, "owner").get("/api/streams/evening/images").json()["images"]
         assert len(images) == 2
+    assert pi.run("vinylvault", "cleanup", "--days", "30", ok=False).returncode == 0, "as the documents have it"
+    assert pi.run("vinylvault", "users", "add", "ida", ok=False).stderr.startswith("Usage: vinylvault users add")
     status = pi.run("vinylvault", "status", ok=False)
     print(status.stdout, status.stderr)
     assert status.returncode in (0, 1)
@@ -602,7 +608,8 @@ def test_20_removed_with_everything_nothing_is_left(pi: Machine) -> None:
     refused = install(pi, "uninstall", "--purge", ok=False)
     assert (refused.returncode, refused.stderr) == (
         1,
-        "VinylVault: --purge deletes all records, original images and settings. Add --yes to confirm.\n",
+        "VinylVault: --purge deletes all records, original images, settings, and the backups in /var/backups/vinylvault."
+        " Add --yes to confirm.\n",
     )
     install(pi, "uninstall", "--purge", "--yes")
     left = pi.run(

@@ -276,7 +276,10 @@ def test_the_health_check_reports_the_state_and_follows_its_options(tmp_path: Pa
         assert strict.returncode == 2
         assert strict.stdout.startswith("VinylVault is unhealthy. Catalogue: Cannot be read.")
     wrong = health(PORT="many")
-    assert (wrong.returncode, wrong.stderr) == (2, "VinylVault is not asked. PORT: 'many' is invalid; use a whole number\n")
+    assert (wrong.returncode, wrong.stderr) == (
+        2,
+        "VinylVault was not asked, because a setting is wrong. PORT: 'many' is invalid; use a whole number.\n",
+    )
 
 
 def test_nginx_lets_everything_through_that_may_be_large(tmp_path: Path) -> None:

@@ -73,6 +73,19 @@ def test_a_name_stored_again_has_the_new_bytes(storage: Storage) -> None:
     assert storage.get("again/a.bin") == b"newer"
 
 
+def test_a_copy_has_the_same_bytes_and_nothing_is_copied_to_nothing(storage: Storage) -> None:
+    body = os.urandom(1000) * 3000
+    storage.put("copied/a.bin", body)
+    assert storage.copy("copied/a.bin", "copied/there/b.bin")
+    assert storage.get("copied/there/b.bin") == storage.get("copied/a.bin") == body
+    assert not storage.copy("copied/none.bin", "copied/c.bin")
+    assert not storage.exists("copied/c.bin")
+    assert storage.put("copied/empty.bin", iter(())) == 0
+    assert storage.get("copied/empty.bin") == b""
+    for name, _ in list(storage.list("copied")):
+        storage.delete(name)
+
+
 def test_a_folder_is_listed_without_its_neighbours(storage: Storage) -> None:
     for name in ("list/a.jpg", "list/b.jpg", "list2/c.jpg"):
         storage.put(name, name.encode())
@@ -147,7 +160,7 @@ def test_many_writers_of_many_names_lose_nothing(storage: Storage) -> None:
 def test_the_check_passes_and_leaves_nothing(storage: Storage) -> None:
     findings = examine(storage)
     assert [finding for finding in findings if not finding.is_ok] == []
-    assert len(findings) == 8
+    assert len(findings) == 11
     assert list(storage.list("doctor")) == []
 
 
@@ -174,7 +187,7 @@ def test_the_check_is_a_command(tmp_path: Path, s3: S3Server) -> None:
     }
     with Inside(tmp_path / "vault", **settings) as inside:
         done = inside.app.test_cli_runner().invoke(args=["storage", "doctor"])
-        assert (done.exit_code, done.output.count("ok ")) == (0, 8), done.output
+        assert (done.exit_code, done.output.count("ok ")) == (0, 11), done.output
     with Inside(tmp_path / "vault", **{**settings, "S3_BUCKET": "none"}) as inside:
         done = inside.app.test_cli_runner().invoke(args=["storage", "doctor"])
         assert (done.exit_code, "MISSING" in done.output) == (1, True)

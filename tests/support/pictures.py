@@ -15,6 +15,12 @@ def encoded(picture: Image.Image, format_: str, **options: Any) -> bytes:
     return out.getvalue()
 
 
+def animation(seed: int = 1, count: int = 3, format_: str = "GIF") -> bytes:
+    """Frames of noise that follow each other."""
+    first, *others = (noise("L", 40, 30, seed * 100 + number) for number in range(count))
+    return encoded(first, format_, save_all=True, append_images=others, duration=80)
+
+
 def decoded(body: bytes) -> Image.Image:
     picture = Image.open(io.BytesIO(body))
     picture.load()

@@ -348,6 +348,19 @@ def test_cells_beyond_the_header_go_to_the_notes(table: TableFile) -> None:
     assert row.losses == ("3 columns, but the header has 2: the rest is in the notes",)
 
 
+def test_a_column_that_is_almost_ours_is_named_once(table: TableFile) -> None:
+    """A table with `Genre` and `Cover` came in without a word, and the wall had no genres and no covers."""
+    rows = table.rows(
+        "Title,Artist,Genre,Cover,Formats,Format,Label\nLow,Bowie,Rock,http://a.example/1.jpg,LP,x,RCA\nA,B,Pop,,,,\n"
+    )
+    assert rows[0].notes == "Genre: Rock\nCover: http://a.example/1.jpg\nFormat: x"
+    assert rows[0].losses == (
+        "column 'Genre' goes into the notes. If it means genres, rename the column",
+        "column 'Cover' goes into the notes. If it means cover_url, rename the column",
+    ), "Format is no slip: the table has Formats as well"
+    assert rows[1].losses == ()
+
+
 def test_old_excels_write_windows_1252(table: TableFile) -> None:
     rows = table.rows("title;artist\nNächte;Björk\n“Heroes”;Ærø\n".encode("cp1252"))
     assert [(row.title, row.artist) for row in rows] == [("Nächte", "Björk"), ("“Heroes”", "Ærø")]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from image_cache.cli.action_log import log_action
 from image_cache.cli.command import VaultCommand
 from image_cache.cli.content.files import opened_file_services
 from image_cache.cli.context import CommandContext
@@ -27,6 +28,7 @@ def add(context: CommandContext, origin: str, user: str) -> None:
     secret = click.prompt(label, hide_input=True, err=True) if sys.stdin.isatty() else sys.stdin.readline().rstrip("\r\n")
     with opened_file_services(context) as files:
         login = files.logins.add(origin, secret, user=user)
+        log_action(context, "limits", "saved a login for files", login.origin)
     context.out.line(f"Saved the login for {login.origin}.")
 
 
@@ -52,6 +54,7 @@ def remove(context: CommandContext, origin: str) -> None:
     """Remove the login of ORIGIN."""
     with opened_file_services(context) as files:
         files.logins.remove(origin)
+        log_action(context, "deletions", "removed a login for files", origin)
     context.out.line(f"Removed the login for {origin}.")
 
 
@@ -62,6 +65,10 @@ def import_netrc(context: CommandContext, netrc: Path) -> int:
     found, left_out = netrc_logins(netrc)
     with opened_file_services(context) as files:
         added = files.logins.add_all(found)
+        if added:
+            log_action(
+                context, "limits", f"saved {counted(len(added), 'login')} for files", ", ".join(one.origin for one in added)
+            )
     context.out.line(f"Saved {counted(len(added), 'login')}: {', '.join(login.origin for login in added) or 'none'}.")
     for text in left_out:
         context.out.note(f"Left out {text}.")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from image_cache.cli.action_log import log_action
 from image_cache.cli.command import VaultCommand
 from image_cache.cli.content.files import opened_file_services
 from image_cache.cli.context import CommandContext
@@ -33,6 +34,7 @@ def add(context: CommandContext, source: str, name: str, base_url: str) -> int:
             raise CacheError(f"{source}: {error.strerror}.") from error
         name = name or (name_of(source) if "://" in source else path.name)
         registry = files.groups.registries.add(name, data, base_url=base_url)
+        log_action(context, "limits", "added a registry of files", registry.name)
     context.out.line(f"Added {registry.name} with {counted(len(registry.files), 'file')}.")
     for line in registry.bad:
         context.out.note(f"{registry.name}, {line}")
@@ -79,4 +81,5 @@ def remove(context: CommandContext, name: str) -> None:
     """Remove a registry. Its files stay in the cache."""
     with opened_file_services(context) as files:
         files.groups.registries.remove(name)
+        log_action(context, "deletions", "removed a registry of files", name)
     context.out.line(f"Removed {name}. Its files stay in the cache.")

@@ -5,12 +5,13 @@ from typing import Any
 
 import click
 
+from image_cache.cli.action_log import log_action
 from image_cache.cli.command import VaultCommand
-from image_cache.cli.content.files import opened_file_services, opened_files
+from image_cache.cli.content.files import opened_file_services, opened_files, sentence_of
 from image_cache.cli.context import CommandContext
 from image_cache.cli.params import AbsolutePath
 from image_cache.errors import CacheError
-from image_cache.files.bandwidth import speed_words
+from image_cache.files.bandwidth import speed_words, words_for_log
 from image_cache.files.pins import find_file, pin, prune, unused, usage_by_origin
 from image_cache.units import counted, size
 
@@ -39,7 +40,7 @@ class Age(click.ParamType[float]):
 @click.command("pin", cls=VaultCommand)
 @FILES
 def pin_files(context: CommandContext, files: tuple[str, ...]) -> int:
-    """Pin each FILE: it is never evicted and never cleaned up. FILE is a name, a URL, or the start of a SHA-256."""
+    """Pin each FILE: it is never evicted and never cleaned up. FILE is a name, also that of a registry, a URL, or the start of a SHA-256."""
     return _pin(context, files, is_pinned=True)
 
 
@@ -54,23 +55,25 @@ def unpin_files(context: CommandContext, files: tuple[str, ...]) -> int:
 @FILES
 @click.option("--pinned", is_flag=True, help="Also remove files that are pinned.")
 def remove(context: CommandContext, files: tuple[str, ...], pinned: bool) -> int:
-    """Remove each FILE from the cache. FILE is a name, a URL, or the start of a SHA-256.
+    """Remove each FILE from the cache. FILE is a name, also that of a registry, a URL, or the start of a SHA-256.
 
-    The exit status is 1 if any file could not be removed.
+    The exit status is 1 if some could not be removed, 2 if none could.
     """
     failed = 0
-    with opened_files(context) as cache:
-        for text in files:
+    with opened_file_services(context) as opened:
+        cache = opened.cache
+        for text in dict.fromkeys(files):
             try:
-                stored = find_file(cache, text)
+                stored = find_file(cache, text, opened.groups.registries)
                 if stored.is_pinned and not pinned:
                     raise CacheError(f"{stored.name} is pinned. Unpin it first, or add --pinned.")
                 cache.remove(stored.digest)
+                log_action(context, "deletions", "removed 1 file", stored.name)
                 context.out.line(f"Removed {stored.name}, {size(stored.size_bytes)}.")
             except CacheError as error:
                 failed += 1
-                context.out.note(str(error))
-    return 1 if failed else 0
+                context.out.note(sentence_of(error))
+    return _status(failed, files)
 
 
 @click.command("prune", cls=VaultCommand)
@@ -80,6 +83,9 @@ def prune_files(context: CommandContext, age_s: float, dry_run: bool) -> None:
     """Remove the files that were not used for AGE. Pinned files stay."""
     with opened_files(context) as cache:
         removed = unused(cache, age_s) if dry_run else prune(cache, age_s)
+        if removed and not dry_run:
+            words = f"unused for {age_s / 86400:g} days"
+            log_action(context, "deletions", f"removed {counted(len(removed), 'file')}", words)
     for stored in removed:
         context.out.line(f"{size(stored.size_bytes)}\t{stored.name} ({stored.remote.host})")
     verb = "would be removed" if dry_run else "removed"
@@ -120,6 +126,7 @@ def speed(context: CommandContext, limit: str | None, full_hours: str) -> None:
             except ValueError:
                 raise click.BadParameter(f"{limit!r} must be a number of MB per second, or none") from None
             files.change_speed(number, full_hours)
+            log_action(context, "limits", "changed the speed of downloads", words_for_log(number, full_hours))
         elif full_hours:
             raise click.UsageError("--full-hours takes a limit for the other hours, for example `files speed 4`.")
         words = speed_words(files.limits().speed, context.clock())
@@ -138,6 +145,7 @@ def link_folder(context: CommandContext, folder: Path | None, hard: bool, stop: 
     with opened_file_services(context) as files:
         if stop:
             files.limits.keep_link_folder("")
+            log_action(context, "limits", "stopped the folder of links")
             context.out.line("No folder of links is being updated.")
             return
         before = files.limits.link_folder()
@@ -148,6 +156,8 @@ def link_folder(context: CommandContext, folder: Path | None, hard: bool, stop: 
         except CacheError:
             files.limits.keep_link_folder(before[0], is_hard=before[1])
             raise
+        if folder is not None:
+            log_action(context, "limits", "chose a folder of links", str(folder))
     if report is None:
         raise CacheError("There is no folder of links yet. Name one: files link-folder FOLDER.")
     context.out.line(f"{counted(report.total, 'link')}: {len(report.made):,} made, {len(report.removed):,} removed.")
@@ -157,13 +167,20 @@ def link_folder(context: CommandContext, folder: Path | None, hard: bool, stop: 
 
 def _pin(context: CommandContext, files: tuple[str, ...], *, is_pinned: bool) -> int:
     failed = 0
-    with opened_files(context) as cache:
-        for text in files:
+    with opened_file_services(context) as opened:
+        cache = opened.cache
+        for text in dict.fromkeys(files):
             try:
-                stored = find_file(cache, text)
+                stored = find_file(cache, text, opened.groups.registries)
                 pin(cache, stored.digest, is_pinned=is_pinned)
+                log_action(context, "limits", f"{'pinned' if is_pinned else 'unpinned'} 1 file", stored.name)
                 context.out.line(f"{'Pinned' if is_pinned else 'Unpinned'} {stored.name}, {size(stored.size_bytes)}.")
             except CacheError as error:
                 failed += 1
-                context.out.note(str(error))
-    return 1 if failed else 0
+                context.out.note(sentence_of(error))
+    return _status(failed, files)
+
+
+def _status(failed: int, files: tuple[str, ...]) -> int:
+    """Return the exit status: 1 if some failed, 2 if all did."""
+    return 0 if not failed else 2 if failed == len(set(files)) else 1

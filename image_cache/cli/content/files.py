@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from image_cache.cli.action_log import log_action
 from image_cache.cli.command import VaultCommand
 from image_cache.cli.context import CommandContext
 from image_cache.cli.services import opened_services
@@ -60,6 +61,7 @@ def get(  # noqa: PLR0917  the parameters of the command
         path = cache.get(file.urls[0], sha256=file.sha256, mirrors=file.urls[1:], progress=_progress(context))
         if is_pinned:
             pin(cache, cache.remote(file.urls[0]).digest)
+            log_action(context, "limits", "pinned 1 file", file.name)
     context.out.end_bar()
     if output is not None:
         try:
@@ -111,6 +113,7 @@ def verify_files(context: CommandContext, no_fetch: bool) -> int:
                     raise CacheError("not downloaded again")
                 cache.get(file.url, file.ttl_s, progress=_progress(context))
                 out.end_bar()
+                log_action(context, "limits", "downloaded a corrupt file again", file.name)
                 out.line(f"{file.name}: was corrupt, downloaded again")
             except CacheError as error:
                 left += 1
@@ -127,6 +130,8 @@ def import_files(context: CommandContext, folder: Path, dry_run: bool) -> int:
     """Import the files of FOLDER, a cache described by `cache_metadata.json`. Each file is copied and verified."""
     with opened_files(context) as cache:
         report = import_layout(cache, folder, dry_run=dry_run)
+        if report.new and not dry_run:
+            log_action(context, "limits", f"imported {counted(report.new, 'file')}", folder.name)
     would = "would be " if dry_run else ""
     context.out.line(
         f"{report.read:,} files listed: {report.new:,} {would}imported, {report.same:,} already cached,"
@@ -185,6 +190,8 @@ def _get_many(context: CommandContext, names: tuple[str, ...], registry: str, *,
         else:
             wanted = list(files.groups.registries.read(registry).files.values())
         ended = FileBatch(files.cache, wanted, draw, is_pinned=is_pinned).run()
+        if is_pinned and ended.done:
+            log_action(context, "limits", f"pinned {counted(ended.done, 'file')}", registry)
         stored = [files.cache.index.find(files.cache.remote(file.urls[0]).digest) for file in wanted] if names else []
         paths = [files.cache.root / file.path for file in stored if file is not None]
     out.end_bar(is_done=not ended.failed)
@@ -207,6 +214,12 @@ def _progress(context: CommandContext) -> Callable[[int, int | None], None]:
 def _message(error: Exception) -> str:
     """Return what went wrong, with the URL where the message does not have it."""
     return f"{error.url.partition('?')[0]}: {error}" if isinstance(error, OriginError) else str(error)
+
+
+def sentence_of(error: CacheError) -> str:
+    """Return what went wrong as a sentence of its own."""
+    text = _message(error)
+    return text if text.endswith((".", "?")) else f"{text}."
 
 
 def _cells(entry: Entry) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from image_cache.cli.action_log import log_action
 from image_cache.cli.command import VaultCommand
 from image_cache.cli.content.report import REPORT, print_report
 from image_cache.cli.context import CommandContext
@@ -35,9 +36,12 @@ def sync(context: CommandContext, token_file: Path | None, report_file: Path | N
     with opened_services(context) as services:
         if token_file is not None:
             services.discogs.keep_untested(token_file.read_text(encoding="utf-8", errors="replace"))
+            log_action(context, "records", "saved a Discogs token")
             if status := _print_end(out, services.tasks.run(TEST, {}, _Messages(out))):
                 return status
         ended = services.tasks.run(SYNC, {"by": "command"}, _Messages(out))
+        if ended.state == "done":
+            log_action(context, "records", "synced with Discogs")
     status = _print_end(out, ended)
     if status == 0:
         print_report(out, [RowLoss(*line) for line in ended.outcome.get("report", ())], report_file, "number")
@@ -51,7 +55,10 @@ def discogs(context: CommandContext, forget: bool) -> None:
     out = context.out
     with opened_services(context) as services:
         if forget:
-            out.line("Discogs token deleted." if services.discogs.forget() else "No Discogs token is saved.")
+            has_forgotten = services.discogs.forget()
+            if has_forgotten:
+                log_action(context, "records", "removed the Discogs token")
+            out.line("Discogs token deleted." if has_forgotten else "No Discogs token is saved.")
             return
         state = services.discogs.status()
     if not state.has_token:
@@ -87,6 +94,8 @@ def scan(context: CommandContext, folder: str | None, report_file: Path | None) 
                 folders.choose(folder, is_trusted=True)
             wanted = {"dir": folder}
         ended = services.tasks.run("music", wanted, draw)
+        if ended.state == "done":
+            log_action(context, "records", "scanned the music folders", folder or "")
     out.end_bar()
     if ended.state != "done":
         raise CacheError(ended.message)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from image_cache.cli.action_log import log_action
 from image_cache.cli.command import VaultCommand
 from image_cache.cli.content.report import REPORT, print_report
 from image_cache.cli.context import CommandContext
@@ -11,6 +12,7 @@ from image_cache.cli.services import opened_services
 from image_cache.errors import CacheError
 from image_cache.records.wants.wantlist import bought_sentence
 from image_cache.tables.read import is_database
+from image_cache.units import counted
 
 MAX_RECORD_ID = 2**63 - 1
 
@@ -84,7 +86,9 @@ def remove_records(context: CommandContext, ids: tuple[int, ...], is_confirmed: 
             for record_id in wanted:
                 context.out.line(f"{record_id}  {titles[record_id]}")
             click.confirm(f"Remove {'this record' if len(wanted) == 1 else f'these {len(wanted):,} records'}?", abort=True)
-        for removed in services.removal.remove(wanted):
+        gone = services.removal.remove(wanted)
+        log_action(context, "records", f"removed {counted(len(gone), 'record')}")
+        for removed in gone:
             context.out.line(f"Removed: {removed.artist}, {removed.title}.")
 
 
@@ -96,6 +100,7 @@ def _import(context: CommandContext, file: Path, report_file: Path | None, *, dr
         bought = services.library.wants.table.count_bought() - bought
         if not dry_run:
             services.covers.register(services.library.cover_urls())
+            log_action(context, "records", "imported a table", file.name)
     lossy = f"; {report.lossy:,} with a value that was shortened, guessed or skipped" if report.lossy else ""
     would = "would be " if dry_run else ""
     out.line(

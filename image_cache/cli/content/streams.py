@@ -4,12 +4,14 @@ from pathlib import Path
 
 import click
 
+from image_cache.cli.action_log import log_action
 from image_cache.cli.command import VaultCommand
 from image_cache.cli.context import CommandContext
 from image_cache.cli.services import opened_services
 from image_cache.errors import CacheError
 from image_cache.storage.check import examine
 from image_cache.streams.legacy_import import import_original
+from image_cache.units import counted
 
 SHOWN_REJECTS = 20
 
@@ -41,6 +43,9 @@ def import_streams(context: CommandContext, file: Path, owner: str, dry_run: boo
         if owner and viewer.account_id is None:
             raise CacheError(f"No account is named {owner}.")
         report = import_original(services.streams, file, owner=viewer, dry_run=dry_run)
+        if report.new and not dry_run:
+            streams = counted(len(report.streams), "stream")
+            log_action(context, "uploads", f"imported {counted(report.new, 'image')}", streams)
     would = "would be " if dry_run else ""
     out.line(
         f"{report.read:,} images read: {report.new:,} {would}new in {len(report.streams):,} streams,"

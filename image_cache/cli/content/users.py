@@ -5,9 +5,10 @@ import sys
 import click
 
 from image_cache.accounts.service import ROLES
+from image_cache.cli.action_log import log_action
 from image_cache.cli.command import VaultCommand
 from image_cache.cli.context import CommandContext
-from image_cache.cli.services import log_command_action, opened_services
+from image_cache.cli.services import opened_services
 from image_cache.units import size as size_words
 
 
@@ -21,7 +22,7 @@ def add(context: CommandContext, name: str, role: str) -> None:
     """
     with opened_services(context) as services:
         account = services.accounts.add(name, _password(), role)
-        log_command_action(services, "accounts", "added the account of", f"{account.name}, {role}")
+        log_action(context, "accounts", "added the account of", f"{account.name}, {role}")
     context.out.line(f"Created {role} account {account.name}.")
 
 
@@ -30,8 +31,9 @@ def add(context: CommandContext, name: str, role: str) -> None:
 def password(context: CommandContext, name: str) -> None:
     """Change the password of NAME and log out all its sessions. The new password is read from standard input."""
     with opened_services(context) as services:
+        services.accounts.find(name)  # before anyone types a password
         services.accounts.set_password(name, _password())
-        log_command_action(services, "accounts", "changed the password of", name)
+        log_action(context, "accounts", "changed the password of", name)
     context.out.line(f"Password changed for {name}. All sessions have ended.")
 
 
@@ -49,7 +51,7 @@ def remove(context: CommandContext, name: str) -> None:
     """Remove the account NAME with its sessions and memberships. Its streams stay. The last operator cannot be removed."""
     with opened_services(context) as services:
         removed = services.accounts.remove(name)
-        log_command_action(services, "accounts", "removed the account of", removed.name)
+        log_action(context, "accounts", "removed the account of", removed.name)
     context.out.line(f"Removed the account {removed.name}.")
 
 
@@ -79,7 +81,9 @@ def quota(context: CommandContext, name: str, size: str) -> None:
     with opened_services(context) as services:
         found = services.accounts.find(name)
         space = services.streams.quotas.set_limit(found.id, size)
-    limit = "any size" if space.limit_bytes is None else size_words(space.limit_bytes)
+        says = "no limit" if space.limit_bytes is None else size_words(space.limit_bytes)
+        log_action(context, "accounts", "changed the space of", f"{found.name}, {says}")
+    limit = "any size" if space.limit_bytes is None else says
     context.out.line(f"The streams of {found.name} may hold {limit}. They hold {size_words(space.held.used_bytes)} now.")
 
 

@@ -2,6 +2,7 @@
 
 import click
 
+from image_cache.cli.action_log import log_action
 from image_cache.cli.command import MaintenanceCommand
 from image_cache.cli.context import CommandContext
 from image_cache.cli.params import MAX_KEPT, AbsolutePath, Number, archive
@@ -9,7 +10,7 @@ from image_cache.errors import CacheError
 from image_cache.maintenance.backup.create import back_up
 from image_cache.maintenance.backup.restore import restore as restore_archive
 from image_cache.maintenance.backup.rotate import KEEP, back_up_into
-from image_cache.resources import service_command
+from image_cache.resources import own_command, service_command
 from image_cache.units import counted, megabytes
 
 SHOWN_NAMES = 10
@@ -27,16 +28,24 @@ SHOWN_NAMES = 10
 )
 @click.option("--secrets", "has_secrets", is_flag=True, help="include secrets (session key and tokens)")
 @click.option("--full", "is_full", is_flag=True, help="include the cache")
+@click.option("--named", hidden=True, help="the name to report: the installer moves the file there")
 def backup(
-    context: CommandContext, *, file: str | None, keep: int, has_secrets: bool, is_full: bool, target: str | None = None
+    context: CommandContext,
+    *,
+    file: str | None,
+    keep: int,
+    has_secrets: bool,
+    is_full: bool,
+    target: str | None = None,
+    named: str | None = None,
 ) -> int:
-    """Back up records, plays, accounts, original images and settings to one file. The service can keep running.
+    """Back up records, plays, accounts and original images to one file. The service can keep running.
 
     In a folder, the file is named by date and the oldest backups are deleted. The exit status is 1 if an original was missing.
     """
     name = file or target
     if name is None:
-        raise CacheError("backup needs --file, for example: cache_monitor.py --action backup --file /media/usb/vault.tar")
+        raise CacheError(f"backup needs a file, for example: {own_command('backup /media/usb/vault.tar')}")
     path = AbsolutePath().convert(name, None, None)
     settings, out = context.settings, context.out
     if name.endswith("/") or path.is_dir():
@@ -47,7 +56,7 @@ def backup(
     cache = f", {counted(report.cache_files, 'file')} of the cache" if is_full else ""
     out.wrapped(
         "",
-        f"Backed up {megabytes(report.size_bytes)} to {report.path}: the catalogue, {counted(report.originals, 'original image')},"
+        f"Backed up {megabytes(report.size_bytes)} to {named or report.path}: the catalogue, {counted(report.originals, 'original image')},"
         f" {counted(report.state_files, 'other file')} and the URLs of {counted(report.covers, 'cover')}{cache}.",
     )
     if report.left_out:
@@ -61,17 +70,21 @@ def backup(
 @click.argument("source", required=False, metavar="FILE")
 @archive("this file")
 @click.option("--force", "is_forced", is_flag=True, help="replace existing data; the old data is moved to a folder next to it")
-def restore(context: CommandContext, file: str | None, is_forced: bool, source: str | None = None) -> int:
+@click.option("--starts", "starts_itself", is_flag=True, hidden=True, help="the installer starts the service afterwards")
+def restore(
+    context: CommandContext, file: str | None, is_forced: bool, source: str | None = None, *, starts_itself: bool = False
+) -> int:
     """Restore a backup into an empty data folder. Stop the service first.
 
     The exit status is 1 if original images are missing from the backup.
     """
     name, out = file or source, context.out
     if name is None:
-        raise CacheError("restore needs --file, for example: cache_monitor.py --action restore --file /media/usb/vault.tar")
+        raise CacheError(f"restore needs a file, for example: {own_command('restore /media/usb/vault.tar')}")
     path = AbsolutePath().convert(name, None, None)
     report = restore_archive(context.settings, path, force=is_forced, progress=context.progress)
     out.end_bar()
+    log_action(context, "records", "restored a backup", f"of {report.made_at}")
     out.wrapped(
         "",
         f"Restored the backup of {report.made_at}: {counted(report.albums, 'record')}, {counted(report.plays, 'play')},"
@@ -81,7 +94,8 @@ def restore(context: CommandContext, file: str | None, is_forced: bool, source: 
     if report.aside:
         out.wrapped("", f"The previous data was moved to {report.aside}.")
     _print_notes(context, report.missing, [], report.notes)
-    out.wrapped("", f"Now start the service: {service_command('start')}. Covers are downloaded again in the background.")
+    start = "" if starts_itself else f"Now start the service: {service_command('start')}. "
+    out.wrapped("", f"{start}Covers are downloaded again in the background.")
     out.json(report.to_dict())
     return 1 if report.missing else 0
 

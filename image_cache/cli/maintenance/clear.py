@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 import click
 
+from image_cache.cli.action_log import log_action
 from image_cache.cli.caches import clean, empty
 from image_cache.cli.command import MaintenanceCommand
 from image_cache.cli.context import CommandContext
@@ -20,6 +21,14 @@ COMES_BACK = {
     "streams": "each is rendered again from its original when someone opens it",
     "files": "each is downloaded again when next requested",
 }
+
+# In the log of actions, as the pages have it.
+CLEARED = {
+    "covers": "cleared the cover cache",
+    "streams": "cleared the cache of stream images",
+    "files": "cleared the file cache",
+}
+CLEANED = {"covers": "removed unused covers", "streams": "removed unused stream images", "files": "removed expired files"}
 
 
 def cache_option(help: str) -> Callable[[C], C]:
@@ -44,8 +53,11 @@ def cleanup(context: CommandContext, days: float, cache: str) -> int:
     """
     context.require("Cache", "Rights", "Clock")  # with a wrong clock everything would look unused
     before = _figures(context)
-    removed = {name: clean(context, name, days) for name in _chosen(cache)}
-    whys = {name: "past their TTL" if name == FILES else f"unused for {days:g} days" for name in removed}
+    whys = {name: "past their TTL" if name == FILES else f"unused for {days:g} days" for name in _chosen(cache)}
+    removed = {}
+    for name, why in whys.items():
+        removed[name] = clean(context, name, days)
+        log_action(context, "limits", CLEANED[name], counted(removed[name], "file") if name == FILES else why)
     return _print_result(context, before, removed, whys)
 
 
@@ -67,7 +79,11 @@ def clear(context: CommandContext, is_confirmed: bool, cache: str) -> int:
     if context.out.is_terminal and not is_confirmed and not _confirm(context):
         context.out.line("Nothing was removed.")
         return 2
-    return _print_result(context, before, {name: empty(context, name) for name in chosen}, dict.fromkeys(chosen, "all"))
+    removed = {}
+    for name in chosen:
+        removed[name] = empty(context, name)
+        log_action(context, "limits", CLEARED[name])
+    return _print_result(context, before, removed, dict.fromkeys(chosen, "all"))
 
 
 def _chosen(cache: str) -> tuple[str, ...]:

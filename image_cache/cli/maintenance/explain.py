@@ -8,7 +8,7 @@ import click
 
 from image_cache.cli.command import MaintenanceCommand
 from image_cache.cli.context import CommandContext
-from image_cache.cli.maintenance.explain_others import Explanation, explain_file, explain_image, find_file, find_image
+from image_cache.cli.maintenance.explain_others import Explanation, explain_file, explain_image, find_file, find_image, near_files
 from image_cache.cli.maintenance.report import READ_FLAGS, clock_time
 from image_cache.cli.params import urls
 from image_cache.covers import NAMESPACE
@@ -21,6 +21,7 @@ from image_cache.engine.key import DIGEST, Key
 from image_cache.engine.registry import ImageRecord
 from image_cache.errors import CacheError
 from image_cache.frozen import frozen
+from image_cache.resources import own_command
 
 WHEN = "%Y-%m-%d %H:%M:%S"
 PRIORITIES = {VISIBLE: "being viewed", PAGE: "on a recently opened page"}
@@ -42,11 +43,11 @@ class VariantState:
 def explain(context: CommandContext, what: str, urls: tuple[str, ...]) -> int:
     """Explain one cover, large file or stream image: what it is, where it is stored, and why it is missing.
 
-    Give its URL at the origin, its VinylVault URL, its digest, or the name of a file in a registry. The exit status is 0 if it is stored, 1 if not, 2 if it is unknown.
+    Give its URL at the origin, its VinylVault URL, its digest, or the name of a file, also in a registry. The exit status is 0 if it is stored, 1 if not, 2 if it is unknown.
     """
     asked = what or next(iter(urls), "")
     if not asked:
-        raise CacheError("explain needs a URL or a digest: cache_monitor.py --action explain URL")
+        raise CacheError(f"explain needs a URL or a digest: {own_command('explain URL')}")
     known = explained(context, asked)
     if known is None:
         why = _why_unknown(context, asked)
@@ -63,6 +64,7 @@ def explain(context: CommandContext, what: str, urls: tuple[str, ...]) -> int:
 
 def explained(context: CommandContext, asked: str) -> Explanation | None:
     """Return what is known about a cover, a file or a stream image; None if it is none of them. Raises `DatabaseError`."""
+    asked = asked.encode("utf-8", "replace").decode("utf-8")  # bytes that are no text are in no database
     image = _find(context, asked)
     if image is None:
         return _find_other(context, asked)
@@ -149,7 +151,7 @@ def _why(context: CommandContext, image: ImageRecord, stored: dict[str, VariantS
         )
     paused = {lane: (until, reason) for lane, until, reason in context.vault.jobs.paused_hosts()}
     if is_given_up(image, now):
-        return f"Given up after {image.failures} failures; last: {image.failure}. To test it now: cache_monitor.py --action probe"
+        return f"Given up after {image.failures} failures; last: {image.failure}. To test it now: {own_command('probe URL')}"
     if image.lane in paused:
         until, reason = paused[image.lane]
         return f"Requests to {image.lane} are paused until {clock_time(until)} ({reason}). It is retried automatically."
@@ -174,6 +176,8 @@ def _why_unknown(context: CommandContext, asked: str) -> str:
         return "The index is being rebuilt. Try again in a minute."
     if DIGEST.fullmatch(asked):
         return "Unknown digest. Clearing the cache or changing the image size or quality gives every cover a new digest."
+    if near := near_files(context, asked):
+        return f"Unknown: no record, file or stream has it.{near}"
     return "Unknown URL: no record and no file uses it. VinylVault only downloads registered URLs."
 
 

@@ -8,12 +8,14 @@ from image_cache.cli.context import CommandContext
 from image_cache.cli.maintenance.report import clock_time
 from image_cache.db.open_catalog import has_catalog
 from image_cache.engine.disk import DiskTier
-from image_cache.errors import NotVisible, OriginDenied, StorageError, UnknownFile
+from image_cache.errors import NotVisible, OriginDenied, StorageError
 from image_cache.files.index import PendingFile, StoredFile
+from image_cache.files.near_names import did_you_mean
 from image_cache.files.paths import DIGEST, parse_remote, part_path
 from image_cache.files.registry import RegistryFolder
 from image_cache.frozen import frozen
 from image_cache.models import StreamImage
+from image_cache.resources import own_command
 from image_cache.streams import StreamImageCache
 from image_cache.streams.table import StreamTable
 from image_cache.streams.validation import checked_image_id
@@ -64,14 +66,33 @@ def find_file(context: CommandContext, asked: str) -> tuple[StoredFile | None, P
     return context.vault.files.find(digest), context.vault.files.pending(digest)
 
 
-def _named(context: CommandContext, asked: str) -> str:
-    """Return the digest of the file that a registry calls so; empty if none does, or several mean different files."""
-    if "/" in asked:
+def near_files(context: CommandContext, asked: str) -> str:
+    """Return ` Did you mean a or b?` with the names of files, stored or in a registry, that are like this one; else nothing."""
+    if "://" in asked:
         return ""
     try:
-        return RegistryFolder(context.settings.file_registries_dir, context.settings.IMAGE_SERVER).find(asked).remote().digest
-    except (UnknownFile, StorageError):
+        names = _registries(context).file_names()
+    except StorageError:
+        names = []
+    if (context.settings.files_dir / "files.db").exists():
+        names += [file.name for file in context.vault.files.files()]
+    return did_you_mean(asked, names)
+
+
+def _named(context: CommandContext, asked: str) -> str:
+    """Return the digest of the file that a registry or its URL calls so; empty if none does, or several mean different files."""
+    if "://" in asked:
         return ""
+    try:
+        found = {file.remote().digest for file in _registries(context).named(asked)}
+    except (OriginDenied, StorageError):
+        found = set()
+    found = found or {file.digest for file in context.vault.files.files() if file.name == asked}
+    return found.pop() if len(found) == 1 else ""
+
+
+def _registries(context: CommandContext) -> RegistryFolder:
+    return RegistryFolder(context.settings.file_registries_dir, context.settings.IMAGE_SERVER)
 
 
 def explain_image(context: CommandContext, image: StreamImage) -> Explanation:
@@ -90,7 +111,7 @@ def explain_image(context: CommandContext, image: StreamImage) -> Explanation:
     if settings.STORAGE != "local":
         return Explanation(
             {**facts, "Original": f"{image.file_path} in the S3 storage", **sizes},
-            "The original is in the S3 storage. To test it: cache_monitor.py --action probe",
+            f"The original is in the S3 storage. To test it: {own_command('probe URL')}",
             True,
         )
     path = settings.stream_images_dir / image.file_path
@@ -180,7 +201,10 @@ def _pending_facts(context: CommandContext, pending: PendingFile) -> dict[str, s
 
 def _why_pending(context: CommandContext, pending: PendingFile) -> str:
     if pending.state == "failed":
-        return f"Download failed for good: {pending.reason}. To download it again: /files. To test the URL: cache_monitor.py --action probe"
+        return (
+            f"Download failed for good: {pending.reason}. To download it again: /files."
+            f" To test the URL: {own_command('probe URL')}"
+        )
     if pending.state == "paused":
         return "Download paused. Resume it at /files."
     if pending.state == "waiting" and context.vault.limits().paused_at is not None:

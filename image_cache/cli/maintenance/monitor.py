@@ -23,6 +23,7 @@ from image_cache.db.diagnosis import kind_of, sentence_of
 from image_cache.logs import printable
 from image_cache.maintenance.cache_figures import CacheFigures
 from image_cache.maintenance.rates import SAMPLE_S, WINDOWS_S, Rates
+from image_cache.resources import own_command
 from image_cache.units import megabytes
 
 TERMINAL_S, PIPED_S = 2.0, 60.0
@@ -112,7 +113,7 @@ def _page(context: CommandContext, seen: StatusReport | str, rates: Rates, inter
     head = f"VinylVault  {context.service.address if context.service.answers() else 'service not responding'}"
     lines = [f"{head}{now:>{max(2, context.out.width - len(head))}}", ""]
     if isinstance(seen, str):
-        return [*lines, seen, "", "For details: cache_monitor.py --action health. Press Ctrl-C to quit."]
+        return [*lines, seen, "", f"For details: {own_command('health')}. Press Ctrl-C to quit."]
     lines += [seen.line(is_short=True), "", f"{'per second':<12}" + "".join(f"{f'{window:.0f} s':>12}" for window in WINDOWS_S)]
     for cache in seen.caches:
         lines.append(f"{cache.name:<12}" + "".join(f"{_requests(rates, cache.name, window):>12}" for window in WINDOWS_S))

@@ -20,6 +20,7 @@ from image_cache.files.paths import parse_remote
 from image_cache.imaging.decoder import Decoder
 from image_cache.models import StreamImage
 from image_cache.net.lazy_client import make_fetcher, make_policy
+from image_cache.resources import own_command
 from image_cache.storage.factory import open_storage
 from image_cache.units import megabytes
 
@@ -38,7 +39,7 @@ def probe(context: CommandContext, what: str, urls: tuple[str, ...]) -> int:
     """
     urls = urls or ((what,) if what else ())
     if not urls:
-        raise CacheError("probe needs a URL: cache_monitor.py --action probe --url URL")
+        raise CacheError(f"probe needs a URL: {own_command('probe URL')}")
     return max([_probe(context, url) for url in urls])
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 
+from image_cache.cli.action_log import log_action
 from image_cache.cli.command import MaintenanceCommand
 from image_cache.cli.context import CommandContext
 from image_cache.cli.covers import opened_covers
@@ -60,6 +61,8 @@ def repair(context: CommandContext) -> int:
                 except (CacheError, DatabaseError, OSError) as error:
                     done.append(f"Could not repair {name or 'leftover files'}: {error}.")
     context.reopen()
+    if done:
+        log_action(context, "limits", "ran a repair", " ".join(done))
     for sentence in done or ["Nothing to repair."]:
         context.out.wrapped("", sentence)
     context.out.line()

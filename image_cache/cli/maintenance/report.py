@@ -10,7 +10,7 @@ import click
 
 from image_cache.cli.command import MaintenanceCommand
 from image_cache.cli.context import EXITS, CommandContext, reason, verdict_line
-from image_cache.cli.maintenance.status import StatusReport, collect, main_rows, short, since_line
+from image_cache.cli.maintenance.status import StatusReport, collect, main_rows, short, since_line, today_rows
 from image_cache.cli.output import Output
 from image_cache.engine.key import Key
 from image_cache.engine.stats.history import HostFigures, WriteBudget
@@ -56,6 +56,9 @@ def report(context: CommandContext) -> int:
         right=range(1, 9),
     )
     out.line(since_line(known))
+    if known.today:
+        out.line()
+        out.table(("", *(cache.name for cache in known.today), "all"), today_rows(known.today), right=range(1, 5))
     if sizes:
         out.line()
         out.table(

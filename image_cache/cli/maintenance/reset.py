@@ -2,6 +2,7 @@
 
 import click
 
+from image_cache.cli.action_log import log_action
 from image_cache.cli.command import MaintenanceCommand
 from image_cache.cli.context import CommandContext
 from image_cache.db.open_catalog import open_catalog
@@ -27,6 +28,8 @@ def reset(context: CommandContext) -> int:
             catalog.close()
     finally:
         lock.close()
+    rates = [f"{cache.name} {cache.hit_rate:.1f}% hits" for cache in before.caches if cache.hit_rate is not None]
+    log_action(context, "limits", "reset the counters", ", ".join(rates))
     for cache in before.caches:
         rate = "no requests" if cache.hit_rate is None else f"{cache.hit_rate:.1f}% of {cache.hits + cache.misses:,} requests"
         context.out.line(f"{cache.name}: {rate}, {cache.evictions:,} evicted.")

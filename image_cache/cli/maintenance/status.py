@@ -18,7 +18,7 @@ from image_cache.db.open_catalog import has_catalog
 from image_cache.engine.stats.history import Failure, HostFigures, WriteBudget
 from image_cache.frozen import frozen
 from image_cache.maintenance.cache_figures import CacheFigures, cache_figures
-from image_cache.maintenance.counters_since import CountersSince, counters_since
+from image_cache.maintenance.counters_since import CountersSince, counters_since, counters_today, today_dicts
 from image_cache.maintenance.health.check import verdict
 from image_cache.maintenance.readonly_vault import CoverCounts, ReadonlyVault
 from image_cache.units import megabytes
@@ -44,6 +44,7 @@ class StatusReport:
     live: dict[str, Any] | None = None  # what the running service says besides
     since: float = 0.0  # Unix seconds of the last reset of the counters
     since_caches: tuple[CacheFigures, ...] = ()  # with the counters since then
+    today: tuple[CacheFigures, ...] = ()  # with the counters of this day; empty if the service has not run today
     cover_cpu_ms: float | None = None  # what rendering a cover takes of this machine; None while it was not measured
 
     @property
@@ -86,13 +87,15 @@ class StatusReport:
             "caches": {cache.name: {**cache.to_dict(), "root": str(cache.root)} for cache in self.caches},
             "since": self.since or None,
             "caches_since": {cache.name: cache.to_dict() for cache in self.since_caches},
+            "caches_today": today_dicts(self.today),
         }
 
 
 def collect(vault: ReadonlyVault, live: dict[str, Any] | None = None, *, failures: int = 10) -> StatusReport:
     """Read the figures; `live` are those of the running service. Raises `DatabaseError`."""
     caches = cache_figures(vault)
-    counted = counters_since(vault.catalog, caches) if has_catalog(vault.settings) else CountersSince(0.0, caches)
+    is_there = has_catalog(vault.settings)
+    counted = counters_since(vault.catalog, caches) if is_there else CountersSince(0.0, caches)
     return StatusReport(
         stats=vault.stats(),
         covers=vault.covers(),
@@ -104,6 +107,7 @@ def collect(vault: ReadonlyVault, live: dict[str, Any] | None = None, *, failure
         caches=caches,
         since=counted.since,
         since_caches=counted.caches,
+        today=counters_today(vault.catalog, caches, vault.clock()) if is_there else (),
         cover_cpu_ms=measured_ms(vault.index),
     )
 
@@ -194,6 +198,8 @@ def caches_table(out: Output, report: StatusReport) -> None:
             _row("Limit", caches, lambda cache: cache.budget_bytes, megabytes),
             _row("Entries", caches, lambda cache: cache.entries, short),
             _row("Evicted", caches, lambda cache: cache.evictions, short),
+            _row("Errors", caches, lambda cache: cache.errors, short),
+            *today_rows(report.today),
             ("Oldest use", *(_oldest(cache.oldest_use_at) for cache in caches), _oldest(min(_uses(caches), default=None))),
             _row("Queue", caches, lambda cache: cache.waiting + cache.running, short),
             _row("Unavailable", caches, lambda cache: cache.given_up, short),
@@ -201,6 +207,16 @@ def caches_table(out: Output, report: StatusReport) -> None:
         right=range(1, 5),
     )
     out.line(since_line(report))
+
+
+def today_rows(today: Sequence[CacheFigures]) -> list[tuple[str, ...]]:
+    """Return what was evicted and what failed since midnight; no rows if no one knows."""
+    if not today:
+        return []
+    return [
+        _row("Evicted today", today, lambda cache: cache.evictions, short),
+        _row("Errors today", today, lambda cache: cache.errors, short),
+    ]
 
 
 def since_line(report: StatusReport) -> str:

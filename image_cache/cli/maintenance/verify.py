@@ -2,6 +2,7 @@
 
 import click
 
+from image_cache.cli.action_log import log_action
 from image_cache.cli.command import MaintenanceCommand
 from image_cache.cli.context import CommandContext
 from image_cache.cli.services import opened_services
@@ -29,6 +30,9 @@ def verify(context: CommandContext, is_repair: bool) -> int:
             context.out.bar(int(report.done * 1000), 1000, f"{megabytes(report.bytes)} read of {total}")
 
         report = services.scrub.run(repair=is_repair, sets_aside=is_repair, progress=draw)
+        if is_repair and report.found:
+            found = report.found.total()
+            log_action(context, "limits", "repaired damage", f"{found - report.unmended:,} of {counted(found, 'finding')}")
     context.out.end_bar()
     _print_report(context, report, is_repair=is_repair)
     return 0 if report.is_clean else 1

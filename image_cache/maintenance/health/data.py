@@ -13,6 +13,7 @@ from image_cache.engine.index import Index
 from image_cache.engine.inspection import DiskInspection, inspect_disk
 from image_cache.maintenance.health.check import Check
 from image_cache.maintenance.readonly_vault import ReadonlyVault
+from image_cache.resources import own_command
 from image_cache.units import counted, megabytes
 
 logger = logging.getLogger(__name__)
@@ -62,7 +63,7 @@ def index(vault: ReadonlyVault, *, is_inside: bool = False, is_deep: bool = Fals
             "Cache",
             "warning",
             f"{used}: over its size limit.",
-            "The cache shrinks when the next image is stored. To shrink it now: cache_monitor.py --action cleanup",
+            f"The cache shrinks when the next image is stored. To shrink it now: {own_command('cleanup')}",
         )
     if covers.fetched + covers.given_up < covers.registered * COLD_SHARE:
         registered = counted(covers.registered, "cover")
@@ -207,7 +208,7 @@ def _files_check(name: str, found: DiskInspection, root: str) -> Check:
         return Check(name, "well", f"{counted(found.files, 'file')}; {message}: cleaned up within a day.{rest}")
     # A link where none belongs was planted, or a copy went wrong; it is never followed.
     is_grave = bool(found.counts["link"]) or found.counts["foreign"] >= MANY_FOREIGN
-    repair = " To fix: cache_monitor.py --action verify --repair removes the links and restores truncated or missing images."
+    repair = f" To fix: {own_command('verify --repair')} removes the links and restores truncated or missing images."
     kept = " It moves unexpected files to the folder .set-aside." if found.counts["foreign"] else ""
     return Check(
         name,

@@ -7,6 +7,7 @@ from image_cache.importers.artwork.search import KIND, NO_NETWORK
 from image_cache.maintenance.health.check import Check
 from image_cache.maintenance.readonly_vault import ReadonlyVault
 from image_cache.models import TaskState
+from image_cache.resources import own_command
 from image_cache.tasks.table import TaskTable
 from image_cache.units import counted
 
@@ -37,7 +38,5 @@ def _by_task(task: TaskState | None, message: str) -> Check:
     until = f"{datetime.fromtimestamp(task.paused_until):%H:%M}"  # noqa: DTZ006  as the clock on the wall
     message = f"{message}. {task.message} Next retry at {until}."
     if task.message == NO_NETWORK:
-        return Check(
-            NAME, "warning", message, "To test the connection: cache_monitor.py --action probe --url https://musicbrainz.org"
-        )
+        return Check(NAME, "warning", message, f"To test the connection: {own_command('probe https://musicbrainz.org')}")
     return Check(NAME, "waiting", message)

@@ -12,6 +12,7 @@ from pathlib import Path
 from image_cache.engine.disk import MIN_FREE_INODES
 from image_cache.maintenance.health.check import Check
 from image_cache.maintenance.readonly_vault import ReadonlyVault
+from image_cache.resources import own_command
 from image_cache.units import megabytes
 
 SLOW_WRITE_S = 1.0  # a card that needs longer for 64 KB makes every request wait
@@ -44,7 +45,7 @@ def space(vault: ReadonlyVault) -> Check:
                 "failed",
                 f"Only {megabytes(free)} free. Caching is stopped until at least {megabytes(floor)} are free.",
                 f"Free up space on the disk that holds {folder} (df -h {folder}), lower VINYL_VAULT_CACHE_SIZE_GB, or run"
-                " cache_monitor.py --action cleanup --cleanup-days 30",
+                f" {own_command('cleanup --days 30')}",
             )
         elif free < 2 * floor:
             found = Check(

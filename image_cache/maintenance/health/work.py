@@ -7,7 +7,7 @@ from image_cache.db.database import DatabaseError
 from image_cache.engine.queue_flow import held_by_dead, queue_flow, runnable_jobs
 from image_cache.maintenance.health.check import Check
 from image_cache.maintenance.readonly_vault import ReadonlyVault
-from image_cache.resources import log_command, service_command
+from image_cache.resources import log_command, own_command, service_command
 from image_cache.units import counted
 
 STUCK_S = 300.0  # a job has been runnable for this long while none runs
@@ -28,14 +28,14 @@ def queue(vault: ReadonlyVault, *, is_served: bool | None = None, errors: int = 
             "Queue",
             "warning",
             f"{message}; {held:,} still claimed by a process that died.",
-            "The service releases them within 30 seconds. If it is not running: cache_monitor.py --action doctor",
+            f"The service releases them within 30 seconds. If it is not running: {own_command('repair')}",
         )
     if errors:
         return Check(
             "Queue",
             "warning",
             f"{message}; {counted(errors, 'unexpected error')} in the last hour. See the log.",
-            "journalctl -u vinylvault | grep 'unexpected error'",
+            "sudo journalctl -u vinylvault | grep 'unexpected error'",
         )
     idle_s = vault.clock() - runnable_since if runnable and not running and not vault.cache.is_adopting else 0.0
     return _flow(vault, message, waiting, is_served, idle_s)
@@ -74,7 +74,7 @@ def origins(vault: ReadonlyVault) -> Check:
             "Origins",
             "warning",
             f"{len(paused)} paused after failures. They are retried automatically.",
-            f"{named}. To test one now: cache_monitor.py --action probe --url URL",
+            f"{named}. To test one now: {own_command('probe URL')}",
         )
     rest = f" {counted(given_up, 'cover')} unavailable." if given_up else ""
     return Check("Origins", "well", f"All origins OK.{rest}")

@@ -8,7 +8,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.engine import maintenance
 from image_cache.errors import ConfigError, QueueFull
-from image_cache.maintenance.cache_figures import COVERS, STREAMS, cache_figures
+from image_cache.maintenance.cache_figures import COVERS, STREAMS
 from image_cache.maintenance.counters_since import counters_since, reset_counters
 from image_cache.web.access import Role, declare_access
 from image_cache.web.actions import log_action, log_limits
@@ -103,7 +103,7 @@ def reset_page() -> str:
 @dashboard.post("/reset")
 def reset() -> AnyResponse:
     """Count hits, misses and evictions from now on; the history keeps what was."""
-    caches = cache_figures(services().vault)
+    caches = services().figures()
     rates = [f"{cache.name} {cache.hit_rate:.1f}% hits" for cache in caches if cache.hit_rate is not None]
     reset_counters(services().catalog, caches, services().vault.clock())
     log_action("limits", "reset the counters", ", ".join(rates))

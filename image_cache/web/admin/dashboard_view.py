@@ -7,7 +7,7 @@ from image_cache.engine.stats.history import DAY_S, LONG_S, HostFigures
 from image_cache.files.listing import entries
 from image_cache.frozen import frozen
 from image_cache.maintenance.cache_figures import cache_figures
-from image_cache.maintenance.counters_since import counters_since
+from image_cache.maintenance.counters_since import counters_since, counters_today
 from image_cache.maintenance.health.check import verdict
 from image_cache.maintenance.readonly_vault import ReadonlyVault
 from image_cache.models import TaskState
@@ -77,7 +77,12 @@ def dashboard_values(services: Services, span: Span) -> dict[str, object]:
         "spans": SPANS.values(),
         "head": _head(services),
         "stores": store_rows(
-            since.caches, rates, now, growth=_growth(vault, budget_bytes - vault.totals().bytes), is_paused=is_paused
+            since.caches,
+            counters_today(vault.catalog, caches, now),
+            rates,
+            now,
+            growth=_growth(vault, budget_bytes - vault.totals().bytes),
+            is_paused=is_paused,
         ),
         "since": since.since,
         "charts": [*history_charts(span, points, budget_bytes, now), wear_chart(span, wear)],

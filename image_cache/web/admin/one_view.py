@@ -32,12 +32,21 @@ class StoreRow:
     is_large: bool = False
 
 
-def store_rows(caches: Sequence[CacheFigures], rates: Rates, now: float, *, growth: str, is_paused: bool) -> list[StoreRow]:
-    """Return the rows of the table. `rates` are those up to now. `growth` says when the covers reach their limit; empty if that is not known."""
+def store_rows(
+    caches: Sequence[CacheFigures],
+    today: Sequence[CacheFigures],
+    rates: Rates,
+    now: float,
+    *,
+    growth: str,
+    is_paused: bool,
+) -> list[StoreRow]:
+    """Return the rows of the table. `rates` are those up to now, `today` the counters of this day, empty if they are not known. `growth` says when the covers reach their limit; empty if that is not known."""
 
     def row(title: str, cell: Callable[[CacheFigures], StoreCell], *, is_large: bool = False) -> StoreRow:
         return StoreRow(title, tuple(cell(cache) for cache in caches), is_large)
 
+    of_today = [StoreRow("Today", tuple(map(_today, today)))] if today else []
     return [
         row("Hit rate", _hit_rate, is_large=True),
         row("Last 10, 100, 1,000 s", lambda cache: _recent(cache, rates)),
@@ -45,6 +54,7 @@ def store_rows(caches: Sequence[CacheFigures], rates: Rates, now: float, *, grow
         row("Memory", _memory),
         row("Entries", lambda cache: StoreCell(cache.name, counted(cache.entries, *NOUNS[cache.name]))),
         row("Evicted", _evicted),
+        *of_today,
         row("Unused for", lambda cache: StoreCell(cache.name, unused_for(cache, now))),
         row("Queue", lambda cache: _queue(cache, is_paused=is_paused)),
         row("Unavailable", _errors),
@@ -85,6 +95,12 @@ def _evicted(cache: CacheFigures) -> StoreCell:
     if cache.evictions and is_full:
         return StoreCell(cache.name, f"{cache.evictions:,}, limit reached", lamp="warning")
     return StoreCell(cache.name, f"{cache.evictions:,}")
+
+
+def _today(cache: CacheFigures) -> StoreCell:
+    """Return what was evicted and what failed since midnight."""
+    errors = counted(cache.errors, "error")
+    return StoreCell(cache.name, f"{cache.evictions:,} evicted, {errors}", lamp="warning" if cache.errors else "")
 
 
 def unused_for(cache: CacheFigures, now: float) -> str:

@@ -17,6 +17,7 @@ STORES = (
     ("hits_total", "Requests served from the cache, by cache.", "hits"),
     ("misses_total", "Requests not in the cache, by cache.", "misses"),
     ("evictions_total", "Entries evicted, by cache.", "evictions"),
+    ("errors_total", "Downloads and renders that failed, by cache.", "errors"),
     ("bytes", "Size on disk in bytes, by cache.", "size_bytes"),
     ("budget_bytes", "Configured maximum size in bytes, by cache.", "budget_bytes"),
     ("entries", "Entries on disk, by cache.", "entries"),

@@ -11,7 +11,7 @@ from image_cache.db.database import DatabaseError
 from image_cache.engine.key import DIGEST
 from image_cache.errors import UnknownImage
 from image_cache.maintenance.cache_figures import cache_figures
-from image_cache.maintenance.counters_since import counters_since
+from image_cache.maintenance.counters_since import counters_since, counters_today, today_dicts
 from image_cache.web.access import Role, declare_access
 from image_cache.web.actions import log_action
 from image_cache.web.context import may_operate, services
@@ -40,6 +40,7 @@ def cache_stats() -> Response:
             counted = counters_since(vault.catalog, caches)
             stats["since"] = counted.since or None
             stats["caches_since"] = {cache.name: cache.to_dict() for cache in counted.caches}
+            stats["caches_today"] = today_dicts(counters_today(vault.catalog, caches, vault.clock()))
             stats["biggest"] = top_entries.top_dicts(top_entries.biggest(vault))
             stats["most_requested"] = top_entries.top_dicts(top_entries.most_requested(vault))
     else:

@@ -109,6 +109,7 @@ def act(digest: str, action: str) -> Response:
         raise UnknownFile("Unknown action.")
     if action in ("pin", "unpin"):
         files.pin(digest, is_pinned=action == "pin")
+        log_action("limits", f"{action}ned 1 file")
     else:
         {"pause": files.pause, "resume": files.resume, "cancel": files.cancel}[action](digest)
     return jsonify(success=True)

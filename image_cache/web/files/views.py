@@ -150,6 +150,7 @@ def act(digest: str, action: str) -> AnyResponse:
         log_action("deletions", "removed 1 file")
     elif action in ("pin", "unpin"):
         files.pin(digest, is_pinned=action == "pin")
+        log_action("limits", f"{action}ned 1 file")
         return redirect(f"/files/{digest}", 303)
     elif action == "ttl":
         files.change_ttl(digest, _hours(request.form.get("hours", "")))

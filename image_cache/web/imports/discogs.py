@@ -50,6 +50,7 @@ def store_token() -> AnyResponse:
         services().discogs.store_token(request.form.get("token", "")[:500])
     except FieldRejected as error:
         return _page(400, str(error))
+    log_action("records", "saved a Discogs token")
     return redirect(HERE, 303)
 
 

@@ -34,7 +34,20 @@ def undo_band(stream: Stream) -> dict[str, Any] | None:
     if undo.failed:
         reasons = Counter(undo.failed.values()).most_common()
         says += f" {len(undo.failed):,} not: " + " ".join(reason for reason, _ in reasons)
-    return {"number": undo.number, "says": says.strip(), "can_undo": bool(count) or undo.action == ORDER}
+    return {
+        "number": undo.number,
+        "says": says.strip(),
+        "can_undo": bool(count) or undo.action == ORDER,
+        "is_trash": bool(count) and undo.action == TRASH,
+    }
+
+
+def trashed_by(stream: Stream) -> list[str]:
+    """Return the ids of the images that the change of `?undo=` of this request moved to the trash."""
+    number = whole_number(request.args.get("undo", ""), 1, MAX_NUMBER)
+    undo = None if number is None else services().streams.selection.last(viewer(), number)
+    is_ours = undo is not None and undo.stream_id == stream.id and undo.action == TRASH
+    return list(undo.before["images"]) if undo is not None and is_ours else []
 
 
 def _sentence(action: str, count: int, target: str) -> str:

@@ -28,6 +28,8 @@ def image_json(image: StreamImage, stream: Stream, viewer: Viewer) -> dict[str, 
     }
     if image.is_video:
         facts |= {"duration_s": image.duration_s, "video_url": shown.video}
+    if image.is_animated:
+        facts["animated"] = True
     if shown.may_edit:
         facts |= {
             "position": image.position,  # gaps in it would reveal hidden images

@@ -1,6 +1,8 @@
 """Bytes of stream images: `/streams/<slug>/images/<id>/<size>`. The policy is checked before validators and ranges."""
 
+import itertools
 import logging
+import re
 import string
 import unicodedata
 from collections.abc import Callable, Iterator
@@ -39,6 +41,8 @@ ORIGINAL = "original"
 LARGEST = "large"
 COUNTED = ("detail", "large")
 RETRY_AFTER_S = 5
+RANGE = re.compile(r"bytes=(?=[0-9-]{2,40}$)([0-9]*)-([0-9]*)")
+AWAY = "The storage for original images is not responding. Try again in a moment."
 MEDIA_TYPES = {"jpg": "image/jpeg", "png": "image/png", "gif": "image/gif", "webp": "image/webp", "bmp": "image/bmp"}
 # Browsers play both; none says so of video/quicktime.
 VIDEO_TYPE = "video/mp4"
@@ -103,15 +107,28 @@ def _pieces_response(found: StreamImage, size: str, pieces: Callable[[StreamImag
     """Return a video, or the range that the request names, piece by piece. Raises `RequestedRangeNotSatisfiable`."""
     response: Response = ImageResponse(mimetype=VIDEO_TYPE if size == VIDEO else ORIGINAL_TYPES[_suffix_of(found)])
     _tag(response, found, size, found.size_bytes)
-    response.make_conditional(request.environ, accept_ranges=True, complete_length=found.size_bytes)
+    _make_conditional(response, found.size_bytes)
     start, stop = 0, found.size_bytes
     if response.status_code == 206 and response.content_range.start is not None:
         start, stop = response.content_range.start, response.content_range.stop or stop
     if response.status_code in (200, 206):
-        response.response = body_of(pieces(found, start, stop), request.environ, has_length=True)
+        parts = pieces(found, start, stop)
+        if request.method == "GET":
+            parts = _begun(found, parts)
+        response.response = body_of(parts, request.environ, has_length=True)
         response.headers["Content-Length"] = str(stop - start)
         response.headers["Accept-Ranges"] = "bytes"
     return response
+
+
+def _begun(found: StreamImage, pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Read the first piece, so that a storage that does not answer is an answer of ours, and no video that breaks off."""
+    try:
+        first = next(pieces, b"")
+    except StorageError as error:
+        logger.warning("original not read path=%s reason=%s", error.path, error.reason)
+        raise ServiceUnavailable(AWAY, retry_after=RETRY_AFTER_S) from error
+    return itertools.chain((first,), pieces)
 
 
 def _suffix_of(found: StreamImage) -> str:
@@ -167,8 +184,7 @@ def _original(stream: Stream, found: StreamImage) -> Response:
             body = images.original(found)
         except StorageError as error:
             logger.warning("original not read path=%s reason=%s", error.path, error.reason)
-            sentence = "The storage for original images is not responding. Try again in a moment."
-            raise ServiceUnavailable(sentence, retry_after=RETRY_AFTER_S) from error
+            raise ServiceUnavailable(AWAY, retry_after=RETRY_AFTER_S) from error
         if body is None:
             raise NotVisible
         response = _response(found, body, MEDIA_TYPES[suffix], ORIGINAL)
@@ -209,8 +225,16 @@ def _placeholder(*, is_given_up: bool) -> Response:
 def _response(found: StreamImage, body: bytes, kind: str, size: str) -> Response:
     response = ImageResponse(body, mimetype=kind)
     _tag(response, found, size, len(body))
-    response.make_conditional(request.environ, accept_ranges=True, complete_length=len(body))
+    _make_conditional(response, len(body))
     return response
+
+
+def _make_conditional(response: Response, size_bytes: int) -> None:
+    """Apply validators and the range of the request. Another unit, several ranges or none that can be read are ignored (RFC 9110, 14.2)."""
+    environ, asked = request.environ, RANGE.fullmatch(request.headers.get("Range", ""))
+    if asked is None or (asked[1] and asked[2] and int(asked[1]) > int(asked[2])):
+        environ = {name: value for name, value in environ.items() if name != "HTTP_RANGE"}
+    response.make_conditional(environ, accept_ranges=True, complete_length=size_bytes)
 
 
 def _tag(response: Response, found: StreamImage, size: str, size_bytes: int) -> None:

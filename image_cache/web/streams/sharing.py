@@ -1,6 +1,7 @@
 """Links to a stream or to chosen images, for their owners: creating, listing and revoking them, and what visitors sent."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from flask import Blueprint, redirect, request
 from werkzeug.exceptions import NotFound
@@ -8,7 +9,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.errors import AccountRejected, FieldRejected
 from image_cache.models import Stream
-from image_cache.streams.share_table import Share
+from image_cache.streams.share_table import Share, VisitorImage
 from image_cache.streams.shares import EXPIRY_DAYS
 from image_cache.units import whole_number
 from image_cache.web.access import Role, declare_access
@@ -115,11 +116,14 @@ def waiting_page(slug: str) -> AnyResponse:
 @stream_sharing.post("/streams/<slug>/waiting")
 @limiter.limit(WRITES)
 def decide(slug: str) -> AnyResponse:
-    """Approve or reject the chosen images: approved ones get the visibility of new images of the stream."""
+    """Approve or reject the chosen images: approved ones get the visibility of new images of the stream. Or clear what was repeated."""
     stream, streams = _edited(slug), services().streams
     action, chosen = request.form.get("action", ""), set(request.form.getlist("image"))
+    if action == "clear":
+        streams.shares.end_repeats(stream)
+        return redirect(f"/streams/{slug}/waiting", 303)
     if action not in ("approve", "reject"):
-        raise FieldRejected("action", "action must be approve or reject.")
+        raise FieldRejected("action", "action must be approve, reject or clear.")
     ids = [one.image_id for one in streams.shares.waiting(stream) if one.image_id in chosen]
     if action == "reject":
         streams.trash.move(stream, ids)
@@ -162,11 +166,14 @@ def _seen(stream: Stream) -> dict[str, int]:
 
 
 def _waiting(stream: Stream) -> AnyResponse:
-    waiting, queries = services().streams.shares.waiting(stream), services().stream_queries
+    shares, queries = services().streams.shares, services().stream_queries
     known = {image.image_id: image for image in queries.images(viewer(), stream)}
-    rows = [
-        {"sent": one, "picture": views.image_view(known[one.image_id], stream, viewer())}
-        for one in waiting
-        if one.image_id in known
-    ]
-    return page_of("streams/waiting.html", stream=stream, rows=rows, notice=pop_flash(request.args.get("done", "")))
+
+    def rows_of(sent: Sequence[VisitorImage]) -> list[dict[str, Any]]:
+        found = [(one, known[one.image_id]) for one in sent if one.image_id in known]
+        return [{"sent": one, "picture": views.image_view(image, stream, viewer())} for one, image in found]
+
+    rows, repeats = rows_of(shares.waiting(stream)), rows_of(shares.repeats(stream))
+    return page_of(
+        "streams/waiting.html", stream=stream, rows=rows, repeats=repeats, notice=pop_flash(request.args.get("done", ""))
+    )

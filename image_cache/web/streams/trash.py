@@ -17,6 +17,7 @@ from image_cache.web.context import STATIC_DIR, services
 from image_cache.web.rate_limits import limiter
 from image_cache.web.responses import ImageResponse, placeholder_response
 from image_cache.web.security import IMAGE_POLICY
+from image_cache.web.streams.bands import trashed_by
 from image_cache.web.streams.view_models import trashed_view
 from image_cache.web.streams.viewer import require_editor, viewer
 from image_cache.web.streams.views import page_of
@@ -48,9 +49,13 @@ def restore(slug: str) -> AnyResponse:
 
 @stream_trash.get("/streams/<slug>/trash/delete")
 def ask_delete(slug: str) -> AnyResponse:
-    """Ask before images are deleted for good: the selected ones, or without a selection all."""
+    """Ask before images are deleted for good: the selected ones, those that a change moved to the trash, or `all`."""
     stream = _edited(slug)
-    chosen = request.args.getlist("image")
+    return _question(stream, [*request.args.getlist("image"), *trashed_by(stream)])
+
+
+def _question(stream: Stream, ids: list[str]) -> AnyResponse:
+    slug, chosen = stream.slug, frozenset(ids)
     found = services().streams.trash.images(stream)
     images = [one for one in found if one.image.image_id in chosen or "all" in request.args]
     if not images:
@@ -62,8 +67,10 @@ def ask_delete(slug: str) -> AnyResponse:
 @stream_trash.post("/streams/<slug>/trash/delete")
 @limiter.limit(WRITES)
 def delete(slug: str) -> AnyResponse:
-    """Delete images for good."""
+    """Delete images for good. With `ask`, ask first: the address of that question has no room for a thousand images."""
     stream = _edited(slug)
+    if "ask" in request.form:
+        return _question(stream, request.form.getlist("image"))
     deleted = services().streams.trash.delete(stream, None if "all" in request.form else _selected())
     log_action("deletions", f"deleted {counted(deleted, 'image')} for good", stream.title)
     return redirect(f"/streams/{slug}/trash?done=deleted", 303)

@@ -70,11 +70,13 @@ def stream_body_limits() -> BodyLimits | None:
 
 
 def body_limits_of(stream: Stream, max_files: int) -> BodyLimits:
-    """Return the limits of a form with files for a stream. One that its owner has no space for is refused before it is received."""
+    """Return the limits of a form with files for a stream. One that has no room there is refused before it is received."""
     settings, streams = services().settings, services().streams
     file_bytes = max(streams.limits.max_bytes, streams.limits.max_video_bytes)
     request_bytes = max(settings.max_upload_request_bytes, file_bytes + FORM_OVERHEAD_BYTES)
     limits = BodyLimits(file_bytes, request_bytes, max_files + OTHER_FIELDS)
+    if request.content_length is not None and streams.uploads.is_full(stream):
+        return replace(limits, request_bytes=FORM_OVERHEAD_BYTES, refusal=QuotaExceeded(streams.limits.max_images))
     left = streams.quotas.left_bytes(stream)
     # A body of unknown length is received up to the general limit; then each file of it is refused or stored.
     if left is None or request.content_length is None or left + FORM_OVERHEAD_BYTES >= limits.request_bytes:
@@ -133,6 +135,7 @@ def store_file(stream: Stream, file: FileStorage, upload_of: Callable[[], Upload
         row |= {"kind": kind, "reason": _reason(error, stream), "status": status_of(error)}
         if isinstance(error, DuplicateImage):
             row["image_id"] = error.image_id
+            row |= {"note": ANIMATED} if error.is_animated else {}
         if kind in ("storage", "failed"):
             logger.error("upload refused stream=%s reason=%s", stream.slug, error)  # noqa: TRY400  a sentence, not a traceback
         return row

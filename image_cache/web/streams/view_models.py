@@ -228,6 +228,7 @@ def upload_limits(stream: Stream) -> dict[str, Any]:
         "max_mb": limits.max_bytes / 1e6,
         "space": owner_space(stream),
         "max_bytes": limits.max_bytes,
+        "max_request_mb": services().settings.MAX_UPLOAD_REQUEST_MB,
         "max_images": limits.max_images,
         "used": used,
         "left": max(0, limits.max_images - used),
@@ -270,8 +271,9 @@ def register_stream_helpers(app: Flask) -> None:
 
 
 def waiting_count(stream: Stream) -> int:
-    """Return how many images of visitors wait for approval, for those who edit the stream; 0 for others."""
-    return len(services().streams.shares.waiting(stream)) if may_edit(viewer(), stream) else 0
+    """Return how many images that visitors sent are news for those who edit the stream; 0 for others."""
+    shares = services().streams.shares
+    return len(shares.waiting(stream)) + len(shares.repeats(stream)) if may_edit(viewer(), stream) else 0
 
 
 def stream_box(stream_id: str, is_owner: bool = True) -> dict[str, Any] | None:

@@ -1,5 +1,6 @@
 """Images that visitors send through a link, where its owner accepts them: private until an owner approves them."""
 
+from dataclasses import replace
 from typing import Any
 
 from flask import Blueprint, request
@@ -35,7 +36,10 @@ def visitor_body_limits() -> BodyLimits | None:
         left = services().streams.shares.left_today(opened.share)
     except (NotVisible, DatabaseError):
         return None
-    return body_limits_of(opened.stream, MAX_SENT_PER_DAY) if left else None
+    if not left:
+        return None
+    limits = body_limits_of(opened.stream, MAX_SENT_PER_DAY)
+    return replace(limits, refusal=FieldRejected("files", FULL)) if limits.refusal is not None else limits
 
 
 @visitor_uploads.get("/s/<code>/add")
@@ -55,7 +59,7 @@ def add(code: str) -> AnyResponse:
     if not files:
         raise FieldRejected("files", "Choose at least one image.")
     rows = [_sent(opened, file, sender) for file in files]
-    if sent := sum(bool(row["ok"]) for row in rows):
+    if sent := sum(row["ok"] and "shown_id" not in row for row in rows):
         log_action("uploads", f"sent {counted(sent, 'image')} through a link", opened.stream.title)
     response = visitor_page("streams/shared_add.html", **facts_of(opened, code), rows=rows, sender=sender, **_limits())
     response.status_code = 200 if any(row["ok"] for row in rows) else 400
@@ -78,16 +82,35 @@ def _sent(opened: OpenShare, file: FileStorage, sender: str) -> dict[str, Any]:
     row = store_file(
         opened.stream,
         file,
-        lambda: Upload(file.stream, file.filename or "unnamed", ImageVisibility.PRIVATE),  # type: ignore[arg-type]
+        lambda: Upload(
+            file.stream,  # type: ignore[arg-type]
+            file.filename or "unnamed",
+            ImageVisibility.PRIVATE,
+            is_discreet=True,
+        ),
     )
     if row["ok"]:
         shares.note_sent(opened.share, row["image_id"], sender)
-    elif row["kind"] == "duplicate":  # that it is there already is for those who see it
+    elif row["kind"] == "duplicate":
         row["ok"] = True
+        _note_duplicate(opened, row, sender)
     elif row["kind"] in ("too-many", "no-space"):
         row["reason"] = FULL
-    return {name: row[name] for name in ("name", "size_bytes", "ok", "reason", "note") if name in row}
+    return {name: row[name] for name in ("name", "size_bytes", "ok", "reason", "note", "shown_id") if name in row}
+
+
+def _note_duplicate(opened: OpenShare, row: dict[str, Any], sender: str) -> None:
+    """Say that the stream has an image, where the link shows that; else the result stays that of any other."""
+    shares, image_id = services().streams.shares, row["image_id"]
+    if any(one.image_id == image_id for one in shares.images(opened)):
+        row |= {"shown_id": image_id, "note": ""}
+    else:
+        shares.note_repeat(opened.share, image_id, sender)
 
 
 def _limits() -> dict[str, Any]:
-    return {"max_mb": services().streams.limits.max_bytes / 1e6, "max_video_mb": max_video_bytes() / 1e6}
+    return {
+        "max_mb": services().streams.limits.max_bytes / 1e6,
+        "max_video_mb": max_video_bytes() / 1e6,
+        "max_request_mb": services().settings.MAX_UPLOAD_REQUEST_MB,
+    }

@@ -20,6 +20,8 @@ let awaySince = null;
 let openedAt = Date.now();
 let refreshed = ""; // the revision and phase that the page was fetched again for, so that it is done once
 let mosaic = null;
+let timer = 0; // of the next poll
+let isAsking = false;
 
 const two = (number) => String(number).padStart(2, "0");
 const timeOfDay = (date) => `${two(date.getHours())}:${two(date.getMinutes())}`;
@@ -55,21 +57,25 @@ async function reload() {
   take(page);
 }
 
+/** Ask the server what plays, and again after a while; not while no one can see the page. */
 async function poll() {
+  clearTimeout(timer);
+  timer = 0;
+  if (document.hidden || isAsking) return;
+  isAsking = true;
   let wait = POLL_MS;
-  if (!document.hidden) {
-    try {
-      const answer = await fetch(at("/api/now"), { headers: { "If-None-Match": tag }, cache: "no-store", credentials: "same-origin" });
-      if (answer.status !== 304 && !answer.ok) throw new Error(String(answer.status));
-      if (awaySince) say((awaySince = null));
-      if (answer.status === 200 && answer.headers.get("ETag") !== tag) await reload();
-    } catch {
-      awaySince ??= new Date();
-      say(`Offline since ${timeOfDay(awaySince)}. The time goes on.`);
-      wait = AWAY_MS;
-    }
+  try {
+    const answer = await fetch(at("/api/now"), { headers: { "If-None-Match": tag }, cache: "no-store", credentials: "same-origin" });
+    if (answer.status !== 304 && !answer.ok) throw new Error(String(answer.status));
+    if (awaySince) say((awaySince = null));
+    if (answer.status === 200 && answer.headers.get("ETag") !== tag) await reload();
+  } catch {
+    awaySince ??= new Date();
+    say(`Offline since ${timeOfDay(awaySince)}. The time goes on.`);
+    wait = AWAY_MS;
   }
-  setTimeout(poll, wait);
+  isAsking = false;
+  timer = setTimeout(poll, wait);
 }
 
 /** @param {string | null} text */
@@ -145,4 +151,5 @@ document.addEventListener("keydown", (event) => {
 
 opened();
 setInterval(tick, 1000);
-setTimeout(poll, POLL_MS);
+timer = setTimeout(poll, POLL_MS);
+document.addEventListener("visibilitychange", poll);

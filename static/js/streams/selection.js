@@ -8,12 +8,16 @@ import { megabytes } from "./upload_row.js";
 const LONG_PRESS_MS = 400;
 const MOVED_PX = 10; // further is scrolling
 const EDGE_PX = 64; // from here a drag scrolls the page
+const SCROLL_PX = 8; // in each frame of a screen
 const PARTS = ["numbers", "used", "trash", "done", "gallery", "band"];
 
 /** @type {HTMLElement | null} the tile that a run starts from */
 let anchor = null;
 /** @type {Map<HTMLInputElement, boolean> | null} while a drag lasts: what was checked before it */
 let dragged = null;
+/** @type {{ x: number, y: number } | null} where the pointer of a drag is */
+let held = null;
+let frame = 0;
 let press = null;
 let isClickSpent = false;
 /** @type {MutationObserver | null} marks images that arrive meanwhile */
@@ -146,15 +150,27 @@ function moveOver(event) {
     else if (press.kind !== "mouse") press = null;
     return;
   }
-  if (event.clientY < EDGE_PX) scrollBy(0, -EDGE_PX / 4);
-  if (event.clientY > innerHeight - EDGE_PX * 2) scrollBy(0, EDGE_PX / 4);
+  held = { x: event.clientX, y: event.clientY };
   if (over) chooseRun(over);
+  frame ||= requestAnimationFrame(scrollOn);
+}
+
+/** Scroll while a drag is near an edge, also while it rests there, and select what comes under it. */
+function scrollOn() {
+  frame = 0;
+  const step = !dragged || !held ? 0 : held.y < EDGE_PX ? -SCROLL_PX : held.y > innerHeight - EDGE_PX * 2 ? SCROLL_PX : 0;
+  if (!step) return;
+  scrollBy({ top: step, behavior: "instant" });
+  const over = document.elementFromPoint(held.x, held.y)?.closest(".shot");
+  if (over) chooseRun(over);
+  frame = requestAnimationFrame(scrollOn);
 }
 
 function endPress() {
   clearTimeout(press?.timer);
   press = null;
   dragged = null;
+  held = null;
 }
 
 /** @param {MouseEvent} event */

@@ -1,6 +1,7 @@
 """The log of actions: what views write into it, what it never holds, its filters and its table; pruned by time."""
 
 import csv
+import getpass
 import io
 import re
 from collections.abc import Iterator
@@ -119,8 +120,8 @@ def test_accounts_that_the_command_line_changes_are_written(tmp_path: Path) -> N
     with Inside(tmp_path / "vault") as inside:
         found = [(one.who, one.what, one.place) for one in reversed(lines(inside))]
     assert found == [
-        ("the command line", "added the account of", "Ada, owner"),
-        ("the command line", "removed the account of", "Ada"),
+        (f"{getpass.getuser()} (command line)", "added the account of", "Ada, owner"),
+        (f"{getpass.getuser()} (command line)", "removed the account of", "Ada"),
     ]
 
 

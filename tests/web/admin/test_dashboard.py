@@ -202,7 +202,9 @@ def test_recent_hit_rates_are_shown_once_they_are_known(inside: Inside, operator
             "covers.misses": 1.0,
         },
     )
-    row = next(row for row in store_rows(caches, rates, NOW, growth="", is_paused=False) if row.title == "Last 10, 100, 1,000 s")
+    row = next(
+        row for row in store_rows(caches, (), rates, NOW, growth="", is_paused=False) if row.title == "Last 10, 100, 1,000 s"
+    )
     assert [cell.text for cell in row.cells] == ["\N{EN DASH}, 75.0%, \N{EN DASH}", "no requests", "no requests"]
     assert inside.services.covers.cache.get(cover)
 
@@ -426,7 +428,7 @@ def test_metrics_are_told_to_this_machine_and_to_whoever_has_the_token(inside: I
 
 COUNTERS = (
     "hits", "misses", "evictions", "fetches", "fetched_bytes", "failures", "renders", "written_bytes", "host_fetches", "host_failures",
-    "store_hits", "store_misses", "store_evictions",
+    "store_hits", "store_misses", "store_evictions", "store_errors",
 )  # fmt: skip
 GAUGES = (
     "cache_bytes", "cache_budget_bytes", "cache_entries", "memory_bytes", "memory_budget_bytes", "queue_jobs", "running_jobs",
@@ -454,6 +456,7 @@ def test_metrics_have_the_documented_names_types_and_labels_and_whole_numbers(in
         "vinylvault_store_hits_total",
         "vinylvault_store_misses_total",
         "vinylvault_store_evictions_total",
+        "vinylvault_store_errors_total",
         *(f"vinylvault_{name}" for name in GAUGES if name.startswith("store_")),
     }
     assert samples["vinylvault_fetching_paused",] == 1

@@ -677,7 +677,22 @@ def test_an_animation_that_becomes_a_still_is_said_to_its_owner(used: Stage, for
     answer = used.ask("owner", "POST", f"/api/streams/{SLUG}/images", data=files((out.getvalue(), "turning")))
     (row,) = answer.json["results"]
     assert row["ok"], row
+    document = openapi.load()
     assert row.get("note") == (ANIMATED if count > 1 else None)
+    for actor in ("stranger", "owner"):
+        assert ("Animation: only the first frame is shown" in used.ask(actor, "GET", row["page_url"]).text) == (count > 1)
+        facts = used.ask(actor, "GET", f"/api/images/{row['image_id']}").json
+        openapi.check(document, facts, document["components"]["schemas"]["Image"])
+        assert facts.get("animated") == (True if count > 1 else None)
+    for size in ("original", "download"):
+        kept = used.ask("owner", "GET", f"{row['page_url']}/{size}").data
+        assert kept == out.getvalue()
+    assert getattr(Image.open(io.BytesIO(kept)), "n_frames", 1) == count
+    stored = used.streams.rows.image(row["image_id"])
+    assert stored is not None
+    used.streams.trash.move(used.stream, [row["image_id"]])
+    used.streams.trash.restore(used.stream, [row["image_id"]])
+    assert used.streams.rows.image(row["image_id"]) == stored
     body, kind = multipart({}, (out.getvalue() + b" ",))
     page = used.ask("owner", "POST", f"/streams/{SLUG}/images", data=body, content_type=kind).text
     assert (ANIMATED in page) == (count > 1)

@@ -12,6 +12,7 @@ from image_cache.streams import Upload
 from image_cache.web.streams.media import VIDEO
 from image_cache.web.streams.privacy_check import run_selftest
 from image_cache.web.streams.view_models import SIZES, address
+from tests.support import openapi
 from tests.support.inside import Inside
 from tests.support.stage import ACTORS, KINDS, SLUG, Stage, edits, files, photo, sees
 from tests.support.videos import SECRETS, video
@@ -98,6 +99,10 @@ def test_a_range_is_the_same_range_of_the_whole(shown: Cinema) -> None:
         assert got.headers["Content-Range"].endswith(f"/{size}")
     beyond = shown.ask("owner", "GET", address(image, VIDEO), headers={"Range": f"bytes={size}-"})
     assert beyond.status_code == 416
+    for ignored in ("items=0-5", "bytes=5-1", "bytes=x", "bytes=-", "bytes=0-0,5-9", "bytes=" + "9" * 5000 + "-"):
+        got = shown.ask("owner", "GET", address(image, VIDEO), headers={"Range": ignored})
+        assert (got.status_code, len(got.data)) == (200, size), ignored
+    assert shown.ask("owner", "GET", address(image, VIDEO), headers={"Range": "bytes=-0"}).status_code == 416
     tag = whole.headers["ETag"]
     assert shown.ask("owner", "GET", address(image, VIDEO), headers={"If-None-Match": tag}).status_code == 304
     old = shown.ask("owner", "GET", address(image, VIDEO), headers={"Range": "bytes=0-9", "If-Range": '"another"'})
@@ -203,10 +208,13 @@ def test_a_video_is_uploaded_and_a_damaged_one_refused_in_words(cinema: Cinema) 
     facts = cinema.ask("owner", "GET", f"/api/images/{row['image_id']}").json
     assert (facts["duration_s"], facts["dimensions"], facts["format"]) == (pytest.approx(4, abs=0.2), [320, 180], "MP4")
     assert facts["video_url"].endswith("/video")
+    document = openapi.load()
+    openapi.check(document, facts, document["components"]["schemas"]["Image"])
     assert send(cinema, video(4, colour="white"))["kind"] == "duplicate"
     before = sorted(path for path in cinema.inside.folder.rglob("*_original.*"))
     cut = send(cinema, video(5)[:-200])
     assert (cut["status"], cut["kind"]) == (415, "not-a-video")
+    openapi.check(document, cut, document["components"]["schemas"]["UploadRow"])
     assert "cut off" in str(cut["reason"])
     assert send(cinema, video(5).replace(b"avcC", b"xxxx"))["kind"] == "not-a-video"
     assert sorted(path for path in cinema.inside.folder.rglob("*_original.*")) == before

@@ -1,5 +1,6 @@
 """What visitors send through a link: private until an owner approves it, bounded, and silent about what they may not see."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,9 +9,11 @@ import pytest
 from werkzeug.test import TestResponse
 
 from image_cache.models import ImageVisibility
+from image_cache.streams import UploadLimits
 from image_cache.streams.shares import DAY_S, MAX_SENT_PER_DAY
 from tests.support.clock import FakeClock
 from tests.support.inside import Inside, form_token
+from tests.support.pictures import animation
 from tests.support.stage import ACTORS, SLUG, Stage, files, photo
 
 
@@ -124,6 +127,87 @@ def test_a_visitor_does_not_learn_which_hidden_images_there_are(stage: Stage) ->
         assert (answer.status_code, ">Sent<" in answer.text.replace("</span>Sent", ">Sent<")) == (200, True)
         assert "already" not in answer.text
     assert len(stage.streams.shares.waiting(stage.stream)) == 1
+
+
+def row_of(answer: TestResponse) -> str:
+    found = re.search(r"<li><b>.*?</li>", answer.text, re.DOTALL)
+    assert found, answer.text
+    return found[0]
+
+
+def test_an_image_that_the_link_shows_is_named_as_a_duplicate(stage: Stage) -> None:
+    """The page said "Sent", and nothing appeared under *Waiting*."""
+    shown = stage.images[ImageVisibility.PUBLIC]
+    body = stage.streams.images.original(shown)
+    assert body is not None
+    code = link(stage)
+    answer = send(stage, code, body)
+    assert f'<a href="/s/{code}/images/{shown.image_id}">Already here</a>' in row_of(answer)
+    assert "lamp well" in row_of(answer)
+    assert ">Sent" not in row_of(answer)
+    assert stage.streams.shares.repeats(stage.stream) == []
+    assert f"{MAX_SENT_PER_DAY} more images today" in answer.text, "nothing was sent"
+    # A link to other images does not show it, so it does not tell.
+    other = link(stage, image_ids=[stage.images[ImageVisibility.SUBSCRIBERS].image_id])
+    assert "Already" not in send(stage, other, body).text
+
+
+def test_an_owner_is_told_who_sent_an_image_that_the_stream_hides(stage: Stage) -> None:
+    hidden = stage.images[ImageVisibility.PRIVATE]
+    body = stage.streams.images.original(hidden)
+    assert body is not None
+    code = link(stage)
+    send(stage, code, body)
+    (repeat,) = stage.streams.shares.repeats(stage.stream)
+    assert (repeat.image_id, repeat.sender, repeat.sent_at) == (hidden.image_id, "Noor", 1_790_000_000.0)
+    assert "Waiting<sup>1</sup>" in stage.ask("owner", "GET", f"/streams/{SLUG}").text
+    page = stage.ask("co-owner", "GET", f"/streams/{SLUG}/waiting").text
+    assert ("Already in the stream" in page, "Noor" in page, f"/images/{hidden.image_id}" in page) == (True, True, True)
+    # It was never for approval: nothing that the page offers shows it to others.
+    for action in ("approve", "reject"):
+        stage.ask("owner", "POST", f"/streams/{SLUG}/waiting", data={"action": action, "image": hidden.image_id})
+    assert (
+        stage.streams.queries.image(stage.streams.members.viewer("owner"), hidden.image_id)[1].visibility
+        is ImageVisibility.PRIVATE
+    )
+    for actor in ("stranger", "other", "subscriber"):
+        assert stage.ask(actor, "POST", f"/streams/{SLUG}/waiting", data={"action": "clear"}).status_code in (401, 403, 404)
+    assert len(stage.streams.shares.repeats(stage.stream)) == 1
+    assert stage.ask("owner", "POST", f"/streams/{SLUG}/waiting", data={"action": "clear"}).status_code == 303
+    assert "Already in the stream" not in stage.ask("owner", "GET", f"/streams/{SLUG}/waiting").text
+    stage.streams.delete_stream_image(SLUG, hidden.image_id)
+    assert stage.streams.rows.db.rows("SELECT * FROM visitor_repeats") == []
+
+
+def test_a_repeat_of_what_waits_is_no_news(stage: Stage) -> None:
+    code = link(stage)
+    first, second = (row_of(send(stage, code, photo(500))) for _ in range(2))
+    assert first == second
+    assert len(stage.streams.shares.waiting(stage.stream)) == 1
+    assert stage.streams.shares.repeats(stage.stream) == []
+
+
+def test_nothing_else_tells_a_visitor_of_a_hidden_image(stage: Stage, clock: FakeClock) -> None:
+    """Neither what is left of the day, nor the note of an animation, nor a stream that is full."""
+    animated = animation()
+    stage.add(ImageVisibility.PRIVATE, body=animated)
+    new, known = link(stage), link(stage)
+    answers = [send(stage, code, body) for code, body in ((new, animation(9)), (known, animated))]
+    rows = [row_of(answer) for answer in answers]
+    assert rows[0] == rows[1]
+    assert "only the first frame" in rows[0]
+    for answer in answers:
+        assert f"{MAX_SENT_PER_DAY - 1} more images today" in answer.text
+    stage.ask("owner", "POST", f"/streams/{SLUG}/waiting", data={"action": "clear"})
+    assert f"{MAX_SENT_PER_DAY - 1} more images" in stage.inside.stranger().get(f"/s/{known}/add").text, "seen, but not forgotten"
+    stage.streams.uploads.limits = UploadLimits(max_images=len(stage.streams.rows.images(stage.stream.id)))
+    rows = [row_of(send(stage, known, body)) for body in (photo(501), animated)]
+    assert rows[0] == rows[1]
+    assert "accepts no more images" in rows[0]
+    stage.streams.uploads.limits = UploadLimits()
+    clock.advance(DAY_S + 1)
+    send(stage, known, animated)
+    assert len(stage.streams.rows.db.rows("SELECT * FROM visitor_repeats")) == 1, "what was seen is forgotten after a day"
 
 
 def test_what_is_no_image_is_refused_by_name_and_the_others_are_sent(stage: Stage) -> None:
