@@ -4,6 +4,7 @@ A limit in seconds that is right for a fast machine refuses honest images on a s
 """
 
 import logging
+import math
 import platform
 import zlib
 from pathlib import Path
@@ -18,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 REFERENCE_MS = 100.0  # `Decoder.measure` on the machine for which CPU_S was chosen: one core of an AMD EPYC, Python 3.11
 MAX_FACTOR = 6.0  # a hostile image may not keep the slowest board busy for longer
-FIRST_S, DAY_S = 3.0, 86400.0  # once the wall is there
+FIRST_S, EVERY_S = 3.0, 3600.0  # once the wall is there; again if that was in vain
 COST, MACHINE = "render_cpu_us", "render_cpu_of"  # names in `meta`
 
 
@@ -30,14 +31,14 @@ class MachineSpeed:
         self._decoder = decoder
 
     def periodic_job(self) -> PeriodicJob:
-        return PeriodicJob("speed", DAY_S, self.apply, first_s=FIRST_S)
+        return PeriodicJob("speed", EVERY_S, self.apply, first_s=FIRST_S)
 
     def apply(self) -> None:
-        """Measure a machine that is not known, and give images the time that they need here. A failure leaves the limits as they are."""
+        """Measure a machine that is not known, and give images the time that they need here. A failure leaves the limits of a fast one."""
         try:
             cost_ms = measured_ms(self._index)
             if cost_ms is None:
-                cost_ms = self._decoder.measure()
+                cost_ms = self._measure()
                 with self._index.database.write() as conn:
                     self._index.set_meta(conn, COST, round(cost_ms * 1000))
                     self._index.set_meta(conn, MACHINE, machine_mark())
@@ -48,6 +49,15 @@ class MachineSpeed:
         limits = time_limits(cost_ms)
         if limits[0] != self._decoder.cpu_s:
             self._decoder.set_time_limits(*limits)
+
+    def _measure(self) -> float:
+        """Measure with the limits of the slowest machine: with those of a fast one a slow machine would never get to the end."""
+        self._decoder.set_time_limits(*time_limits(math.inf))
+        try:
+            return self._decoder.measure()
+        except CacheError:
+            self._decoder.set_time_limits(*time_limits(REFERENCE_MS))
+            raise
 
 
 def measured_ms(index: Index) -> float | None:

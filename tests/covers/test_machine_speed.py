@@ -9,6 +9,7 @@ import pytest
 
 from image_cache.covers.machine_speed import COST, MACHINE, MachineSpeed, machine_mark, measured_ms, time_limits
 from image_cache.engine.index import Index
+from image_cache.errors import DecoderFailed
 from image_cache.imaging.decoder import CPU_S, Decoder
 
 pytestmark = pytest.mark.decoder
@@ -55,6 +56,32 @@ def test_a_card_in_another_machine_is_measured_again(index: Index, decoder: Deco
     assert measured_ms(index) is None
     MachineSpeed(index, decoder).apply()
     assert (measured_ms(index) or 0) != 5000
+
+
+class WatchedDecoder(Decoder):
+    """Notes the time that its measurement may take, and fails on request."""
+
+    allowed_s = 0
+    fails = False
+
+    def measure(self) -> float:
+        self.allowed_s = self.cpu_s
+        if self.fails:
+            raise DecoderFailed("no response")
+        return super().measure()
+
+
+def test_a_measurement_may_take_as_long_as_on_the_slowest_machine(index: Index) -> None:
+    """An emulated board needs more than the 10 s of a fast machine for it, and was never measured."""
+    with contextlib.closing(WatchedDecoder(256 << 20)) as decoder:
+        decoder.fails = True
+        MachineSpeed(index, decoder).apply()
+        assert (decoder.allowed_s, decoder.cpu_s) == (6 * CPU_S, CPU_S)
+        assert measured_ms(index) is None
+        decoder.fails = False
+        MachineSpeed(index, decoder).apply()
+        assert decoder.allowed_s == 6 * CPU_S
+        assert decoder.cpu_s == time_limits(measured_ms(index) or 0)[0]
 
 
 @pytest.mark.parametrize(("cost_ms", "cpu_s"), [(1, CPU_S), (100, CPU_S), (200, 2 * CPU_S), (1e6, 6 * CPU_S)])
