@@ -34,7 +34,7 @@ help:
 	@echo "make rehearse-uploads  uploads over slow lines, and after them the next request: ten minutes"
 	@echo "make rehearse    test the installer in a clean Debian (needs root and debootstrap)"
 	@echo "make rehearse-newer    all tests but the browser's on Python 3.13 in a Debian 13 (needs root and debootstrap)"
-	@echo "make rehearse-postgres  run the shared statements on a real PostgreSQL: ten minutes (needs postgresql)"
+	@echo "make rehearse-postgres  run the shared statements, and all tests of a catalogue, on a real PostgreSQL: twenty minutes"
 	@echo "make rehearse-image    build the container image, run, update and restore it (root, podman, debootstrap)"
 	@echo "make rehearse-pi SUITE=bookworm MEMORY=512 CASES=    a small Pi, emulated, into benchmarks/PI.md (root, qemu, mmdebstrap; hours)"
 	@echo "make licences    write docs/LICENCES.md from what is installed"
@@ -79,7 +79,7 @@ lighthouse: $(VENV)/.ready-dev
 # The exact, hashed versions that the installer and the tests use, from the names in pyproject.toml.
 # UPGRADE=--upgrade takes newer ones.
 LOCK = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-header $(UPGRADE)
-EXTRAS := s3 nifti metrics heif barcode
+EXTRAS := s3 nifti metrics heif barcode cluster
 
 lock: $(VENV)/.ready-dev
 	$(LOCK) -o requirements.txt
@@ -135,6 +135,7 @@ rehearse-image: $(VENV)/.ready-dev
 
 rehearse-postgres: $(VENV)/.ready-dev
 	$(BIN)/python -m pytest -v tests/db/rehearsal_postgres.py $(ARGS)
+	VINYLVAULT_TEST_POSTGRES=whole $(PYTEST) -m postgres $(ARGS)
 
 rehearse-newer:
 	.ci/newer build

@@ -25,9 +25,13 @@ def ensure_directories(settings: Settings) -> None:
 
     Without its cache a vault is served with placeholders, and a full or read-only disk is shown as it is: that is logged, and the
     health checks say what to do. Raises `StorageError` that names the state folder if that cannot be used, `Busy` while a backup is
-    being restored into it.
+    being restored into it. With a DSN its server is asked first: raises `ConfigError` before anything is written.
     """
     os.umask(0o077)
+    if settings.DATABASE:
+        from image_cache.db.postgres_server import check_server
+
+        check_server(settings)
     try:
         finish_interrupted_restore(settings.state_dir)  # before anything is created that would be in its way
     except OSError as error:
@@ -38,7 +42,7 @@ def ensure_directories(settings: Settings) -> None:
         _make_and_probe(settings.state_dir)
     except OSError as error:
         reason = os.strerror(error.errno or 0)
-        if error.errno not in UNWRITABLE or not settings.catalog_path.is_file():
+        if error.errno not in UNWRITABLE or not (settings.DATABASE or settings.catalog_path.is_file()):
             raise _unusable(settings.state_dir, error, reason) from error
         logger.warning("vault cannot be written, what is stored is shown path=%s reason=%s", settings.state_dir, reason)
     for folder in (settings.cache_dir, settings.covers_dir, settings.stream_cache_dir):
@@ -47,7 +51,8 @@ def ensure_directories(settings: Settings) -> None:
         except OSError as error:
             reason = os.strerror(error.errno or 0)
             logger.warning("cache folder unusable, serving placeholders path=%s reason=%s", folder, reason)
-    _check_catalogue(settings)
+    if not settings.DATABASE:
+        _check_catalogue(settings)
 
 
 def _unusable(folder: Path, error: OSError, reason: str) -> StorageError:

@@ -69,6 +69,19 @@ class Settings:
 
     FILES_DIR: Path | None = setting(None, "Large files. Default: `files` in the cache folder.", "VINYL_VAULT_FILES_DIR")
 
+    # The catalogue elsewhere
+    DATABASE: str = setting(
+        "",
+        "Keep the catalogue in PostgreSQL 13 or newer: `postgresql://user@host:port/database`, without a password. TLS is required unless the host is this machine; `sslmode=verify-full` checks its name too. One node only, on trial: covers, originals and tasks stay on this machine, `backup` does not include the catalogue, and no update changes its schema yet. Empty: SQLite.",
+        "VINYL_VAULT_DATABASE",
+    )
+    DATABASE_PASSWORD_FILE: Path | None = setting(
+        None, "File with the password for PostgreSQL.", "VINYL_VAULT_DATABASE_PASSWORD_FILE"
+    )
+    DATABASE_SCHEMA: str = setting(
+        "vinylvault", "Schema of the catalogue in that database. Created on first start.", "VINYL_VAULT_DATABASE_SCHEMA"
+    )
+
     # The server
     HOST: str = setting("0.0.0.0", "Address to listen on.", "HOST")
     PORT: int = setting(5000, "Port to listen on.", "PORT", low=1, high=65535)
@@ -656,6 +669,10 @@ def _check_addresses(values: dict[str, Any]) -> None:
             raise ConfigError(f"VINYL_VAULT_{name}", f"{base!r} must be a URL such as https://api.example.org")
         if base.startswith("http:") and _origin("/".join(base.split("/")[:3])) not in values.get("TRUSTED_ORIGINS", ()):
             raise ConfigError(f"VINYL_VAULT_{name}", "use https, or list the server in VINYL_VAULT_TRUSTED_ORIGINS")
+    if not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", values.get("DATABASE_SCHEMA", "vinylvault")):
+        raise ConfigError(
+            "VINYL_VAULT_DATABASE_SCHEMA", f"{values['DATABASE_SCHEMA']!r} must be lower-case letters, digits and _"
+        )
     for part in values.get("PAGE_MEMORY_MB", ()):
         if not re.fullmatch(r"[a-z0-9_]{1,40}\s*=\s*[0-9]{1,6}(\.[0-9]+)?", part):
             raise ConfigError("VINYL_VAULT_PAGE_MEMORY_MB", f"{part!r} must be page=megabytes, for example stream_gallery=8")
@@ -739,6 +756,7 @@ def _parse(name: str, text: str, kind: Any, row: Mapping[str, Any]) -> Any:
 # The field that a topic begins with -> its heading in the document.
 TOPICS = {
     "DATA_DIR": "Folders",
+    "DATABASE": "PostgreSQL",
     "HOST": "Server",
     "MAX_CACHE_SIZE_GB": "Cache",
     "THUMBNAIL_SIZE": "Images",

@@ -20,6 +20,7 @@ from image_cache.covers.machine_speed import MachineSpeed
 from image_cache.covers.runtime_limits import EVICTING_S, RuntimeLimits, default_limits
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import DatabaseError
+from image_cache.db.open_catalog import open_catalog
 from image_cache.engine.cache import Cache
 from image_cache.engine.pool import PeriodicJob, Pool
 from image_cache.errors import StorageError
@@ -214,7 +215,7 @@ def open_services(settings: Settings, *, clock: Callable[[], float] = time.time)
 
 
 def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> Services:
-    catalog = CatalogDatabase(settings.catalog_path)
+    catalog = open_catalog(settings)
     limits = RuntimeLimits(default_limits(settings), catalog, clock)
     wakeup = threading.Event()
     music_images = MusicImages(settings, catalog, clock)

@@ -44,6 +44,7 @@ HOMES = {
     "urllib3": {"image_cache.net.transport", "image_cache.net.client"},
     "mutagen": {"image_cache.importers.music.tags.formats"},
     "obstore": {"image_cache.storage.s3"},
+    "psycopg": {"image_cache.db.postgres_connection", "image_cache.db.postgres_server"},
     "dotenv": {"image_cache.config"},
     "prometheus_client": {"image_cache.web.admin.prometheus"},
     "nibabel": {"image_cache.imaging.volume_worker"},
@@ -214,7 +215,9 @@ def loaded(program: str) -> set[str]:
 @pytest.mark.slow
 def test_the_web_process_starts_without_what_it_may_never_need() -> None:
     """urllib3 and Pillow would be 11 MB: the first fetch imports urllib3, child processes import Pillow and mutagen."""
-    assert not {"requests", "urllib3", "PIL", "mutagen", "obstore", "numpy", "prometheus_client"} & loaded("import app")
+    assert not {"requests", "urllib3", "PIL", "mutagen", "obstore", "numpy", "prometheus_client", "psycopg"} & loaded(
+        "import app"
+    )
 
 
 def test_the_package_is_light_until_it_is_used() -> None:

@@ -1,7 +1,7 @@
 """What commands write into the log of actions: what was changed, and by which system user."""
 
 from image_cache.cli.context import CommandContext
-from image_cache.db.catalog import CatalogDatabase
+from image_cache.db.open_catalog import has_catalog, open_catalog
 from image_cache.errors import Busy
 from image_cache.maintenance.actions.log import ActionLog
 from image_cache.vault_lock import VaultLock
@@ -23,13 +23,13 @@ def log_action(context: CommandContext, kind: str, what: str, place: str = "") -
         context.services.actions.add(kind, who, what, place)
         return
     settings = context.settings
-    if not settings.catalog_path.exists():
+    if not has_catalog(settings):
         return
     try:
         lock = VaultLock.enter(settings.state_dir)
     except Busy:
         return
-    catalog = CatalogDatabase(settings.catalog_path)
+    catalog = open_catalog(settings)
     try:
         ActionLog(catalog, clock=context.clock).add(kind, who, what, place)
     finally:

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from image_cache.cli.context import CommandContext
 from image_cache.cli.covers import opened_covers
-from image_cache.db.catalog import CatalogDatabase
+from image_cache.db.open_catalog import open_catalog
 from image_cache.engine import maintenance
 from image_cache.engine.cache import Cache
 from image_cache.engine.stats.history import DAY_S
@@ -61,7 +61,7 @@ def _opened_streams(context: CommandContext) -> Iterator[Cache | None]:
 @contextmanager
 def _opened_files(context: CommandContext) -> Iterator[FileServices]:
     lock = VaultLock.enter(context.settings.state_dir)
-    catalog = CatalogDatabase(context.settings.catalog_path, is_reader=True)
+    catalog = open_catalog(context.settings, is_reader=True)
     files = FileServices(context.settings, catalog, context.clock)
     try:
         yield files

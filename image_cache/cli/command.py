@@ -118,6 +118,8 @@ def _in_words(error: Exception, settings: Settings | None) -> tuple[str, str]:
     """Return what happened, and what to do about it."""
     if isinstance(error, CacheError):
         return str(error), error.hint
+    if isinstance(error, DatabaseError) and settings is not None and settings.DATABASE and str(error).startswith("PostgreSQL"):
+        return f"Cannot use the catalogue. {error}", "Check the server that VINYL_VAULT_DATABASE names."
     if isinstance(error, DatabaseError) and settings is not None:
         kind = kind_of(error)
         is_precious = str(settings.catalog_path) in str(error)

@@ -176,5 +176,5 @@ def settings_for_paths(settings: Settings, cache_dir: Path | None, database: Pat
         folder = database.parent if database.name == "catalog.db" else database
         if folder.exists() and not folder.is_dir():
             raise ConfigError("--database", f"{database} is neither a catalog.db file nor a folder that contains one")
-        settings = replace(settings, STATE_DIR=folder.absolute())
+        settings = replace(settings, STATE_DIR=folder.absolute(), DATABASE="")
     return settings

@@ -18,7 +18,8 @@ import click
 from image_cache.cli.action_log import command_line
 from image_cache.cli.serve import server_command
 from image_cache.cli.system_user import user_name
-from image_cache.config import data_home, load_settings
+from image_cache.config import Settings, data_home, load_settings
+from image_cache.db.open_catalog import has_catalog
 from image_cache.demo.records import records
 from image_cache.errors import ConfigError
 from image_cache.resources import CHECKOUT, SITE
@@ -50,10 +51,10 @@ def demo(is_removing: bool, is_confirmed: bool) -> int:
 
 def _remove(*, is_confirmed: bool) -> int:
     try:
-        settings = load_settings()
+        settings = _settings()
     except ConfigError as error:
         return _fail(str(error))
-    if not settings.catalog_path.exists():
+    if not has_catalog(settings):
         return _fail(f"There is no vault in {settings.DATA_DIR}.")
     services = open_services(settings)
     try:
@@ -84,7 +85,7 @@ def _show() -> int:
     os.environ["VINYL_VAULT_TRUSTED_ORIGINS"] = ",".join([*trusted, origin_url])
     os.environ["VINYL_VAULT_DEMO_ORIGIN"] = origin_url
     try:
-        settings = load_settings()
+        settings = _settings()
     except ConfigError as error:
         return _fail(str(error))
     port = _free_port(settings.PORT)
@@ -121,6 +122,14 @@ def _show() -> int:
         for process in (server, origin):
             if process is not None:
                 _end(process)
+
+
+def _settings() -> Settings:
+    """Return the settings of the demo. Raises `ConfigError` also for a catalogue that would be shared with a real vault."""
+    settings = load_settings()
+    if settings.DATABASE:
+        raise ConfigError("VINYL_VAULT_DATABASE", "the demo has a catalogue of its own; unset this for it")
+    return settings
 
 
 def _free_port(wanted: int) -> int:

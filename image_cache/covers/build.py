@@ -15,8 +15,8 @@ from image_cache.covers.own_covers import OwnCovers
 from image_cache.covers.runtime_limits import RuntimeLimits, default_limits
 from image_cache.covers.service import ImageCache
 from image_cache.covers.store import CacheLimits, CoverContext
-from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import DatabaseError
+from image_cache.db.open_catalog import has_catalog, open_catalog
 from image_cache.engine import maintenance as upkeep
 from image_cache.engine.cache import Cache
 from image_cache.engine.disk import DiskTier
@@ -176,8 +176,8 @@ def get_image_cache() -> ImageCache:
     if found is None:
         settings = load_settings()
         limits = None
-        if settings.catalog_path.exists():  # what operators changed while the service ran
-            limits = RuntimeLimits(default_limits(settings), CatalogDatabase(settings.catalog_path))
+        if has_catalog(settings):  # what operators changed while the service ran
+            limits = RuntimeLimits(default_limits(settings), open_catalog(settings))
         found = _standalone = open_covers(settings, limits=limits)
         if limits is not None:
             limits.apply(found.covers, 0.0)  # evicts nothing

@@ -11,8 +11,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from image_cache.config import Settings, load_settings
-from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import DatabaseError
+from image_cache.db.open_catalog import has_catalog, open_catalog
 from image_cache.errors import StorageError
 from image_cache.files.build import FileOpener, open_files
 from image_cache.files.cache import FileCache
@@ -51,7 +51,7 @@ class ImageCacheManager:
             settings = replace(settings, FILES_DIR=Path(cache_dir).expanduser().absolute())
         if image_server_url is not None:
             settings = replace(settings, IMAGE_SERVER=image_server_url)
-        catalog = CatalogDatabase(settings.catalog_path) if settings.catalog_path.exists() else None
+        catalog = open_catalog(settings) if has_catalog(settings) else None
         as_set = FileRuntimeLimits(settings, catalog)
 
         def limits() -> FileLimits:

@@ -14,6 +14,7 @@ from image_cache.covers.runtime_limits import RuntimeLimits, default_limits
 from image_cache.covers.stats import CacheStats, collect_stats
 from image_cache.covers.store import CacheLimits
 from image_cache.db.catalog import CatalogDatabase
+from image_cache.db.open_catalog import has_catalog, open_catalog
 from image_cache.engine.cache import Cache
 from image_cache.engine.disk import DiskTier
 from image_cache.engine.index import Index, Totals, VariantTotals
@@ -107,7 +108,7 @@ class ReadonlyVault:
 
     def records_of_covers(self, digests: Sequence[str]) -> dict[str, Album]:
         """Return the first record with each of these covers, for those that were looked at since they were fetched."""
-        if not digests or not self.settings.catalog_path.exists():
+        if not digests or not has_catalog(self.settings):
             return {}
         found = RecordAppearanceTable(self.index.database).records_of(digests)
         albums = {album.id: album for album in AlbumTable(self.catalog).albums(list(found.values()), tracks=False)}
@@ -176,9 +177,9 @@ class ReadonlyVault:
 
 def open_readonly(settings: Settings, *, clock: Callable[[], float] = time.time) -> ReadonlyVault:
     """Return the vault that the settings describe. Opens only the catalogue, and creates nothing."""
-    catalog = CatalogDatabase(settings.catalog_path, is_reader=True)
+    catalog = open_catalog(settings, is_reader=True)
     default = default_limits(settings)
-    in_force = RuntimeLimits(default, catalog, clock)() if settings.catalog_path.exists() else default
+    in_force = RuntimeLimits(default, catalog, clock)() if has_catalog(settings) else default
     index = Index(settings.index_path, clock=clock, is_reader=True)
     floor_bytes = settings.floor_bytes
     return ReadonlyVault(
@@ -205,6 +206,6 @@ def open_readonly(settings: Settings, *, clock: Callable[[], float] = time.time)
         streams=Index(settings.stream_cache_dir / "index.db", clock=clock, is_reader=True),
         stream_disk=DiskTier(STREAMS, settings.stream_cache_dir, floor_bytes),
         clock=clock,
-        file_limits=FileRuntimeLimits(settings, catalog if settings.catalog_path.exists() else None),
+        file_limits=FileRuntimeLimits(settings, catalog if has_catalog(settings) else None),
         limits=lambda: in_force,  # read once: a catalogue that another process locks costs its timeout once
     )

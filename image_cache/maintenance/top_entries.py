@@ -6,6 +6,7 @@ Stream images are named by their id: operators are not the audience of a private
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 
+from image_cache.db.open_catalog import has_catalog
 from image_cache.engine.cache import Cache
 from image_cache.engine.key import Key, digest_of
 from image_cache.files.index import StoredFile
@@ -117,7 +118,7 @@ class _Names:
 
     def _stream_images(self, digests: set[str]) -> dict[str, str]:
         """Return the ids of images by their digests, which cannot be turned back: a few hashes of each image."""
-        if not digests or not self._vault.settings.catalog_path.exists():
+        if not digests or not has_catalog(self._vault.settings):
             return {}
         found = {}
         for image_id in StreamTable(self._vault.catalog).image_ids():

@@ -13,6 +13,7 @@ from typing import Any
 from image_cache.config import Settings, load_settings
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import DatabaseError
+from image_cache.db.open_catalog import open_catalog
 from image_cache.engine.shared_counters import SharedCounters
 from image_cache.errors import CacheError, DuplicateImage, FieldRejected, NotVisible
 from image_cache.filesystem import make_folder
@@ -50,7 +51,6 @@ from image_cache.streams.validation import (
 from image_cache.streams.view_counts import ViewCounts
 
 MAX_POSITION = 1_000_000
-
 logger = logging.getLogger(__name__)
 
 
@@ -84,7 +84,7 @@ class StreamImageManager:
         is_as_set = self.images_dir == settings.stream_images_dir.absolute()
         self._own: list[Any] = []
         if catalog is None:
-            catalog = CatalogDatabase(settings.catalog_path if is_as_set else self.images_dir.parent / "catalog.db")
+            catalog = open_catalog(settings) if is_as_set else CatalogDatabase(self.images_dir.parent / "catalog.db")
             self._own.append(catalog)
         if decoder is None:
             decoder = Decoder(settings.decode_budget_bytes)

@@ -12,6 +12,7 @@ from image_cache.accounts.service import IDLE_S, PAUSE_S, TOUCH_S, Accounts
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.errors import AccountRejected, LoginFailed
 from image_cache.models import Account
+from tests.support.catalogs import catalog_at
 from tests.support.clock import FakeClock
 from tests.support.statements import before_statement
 
@@ -99,6 +100,7 @@ def test_neither_passwords_nor_tokens_nor_the_code_are_in_a_log(
     assert "\nforged" not in text
 
 
+@pytest.mark.sqlite_only  # reads its files
 def test_the_files_hold_neither_passwords_nor_tokens(accounts: Accounts, ida: Account, catalog: CatalogDatabase) -> None:
     token = accounts.login("Ida", PASSWORD, HOME)
     catalog.close()
@@ -154,6 +156,7 @@ def test_a_session_ends_after_twelve_idle_hours_and_not_before(accounts: Account
     assert accounts.account_for_session(token) is None
 
 
+@pytest.mark.sqlite_only  # counts its changes
 def test_a_request_does_not_write(accounts: Accounts, ida: Account, clock: FakeClock, catalog: CatalogDatabase) -> None:
     token = accounts.login("Ida", PASSWORD, HOME)
     before = writes(catalog)
@@ -245,7 +248,7 @@ def test_the_addresses_of_one_ipv6_host_count_together(accounts: Accounts, ida: 
 def test_a_pause_survives_a_restart(accounts: Accounts, ida: Account, clock: FakeClock, tmp_path: Path) -> None:
     for _ in range(5):
         refused(accounts)
-    again = CatalogDatabase(tmp_path / "catalog.db")
+    again = catalog_at(tmp_path / "catalog.db")
     assert refused(Accounts(again, clock=clock), password=PASSWORD).retry_after_s == PAUSE_S
     again.close()
 
@@ -310,16 +313,17 @@ def test_a_new_machine_has_a_code_that_makes_the_first_operator(accounts: Accoun
 
 
 def test_the_code_is_the_same_after_a_restart(accounts: Accounts, tmp_path: Path) -> None:
-    other = CatalogDatabase(tmp_path / "catalog.db")
+    other = catalog_at(tmp_path / "catalog.db")
     assert Accounts(other).setup_code() == accounts.setup_code()
     other.close()
 
 
+@pytest.mark.sqlite_only  # traces its connection
 def test_an_operator_who_comes_while_the_code_is_made_leaves_no_code(
     accounts: Accounts, catalog: CatalogDatabase, tmp_path: Path
 ) -> None:
     """A second worker that starts at that moment would print a code for a machine that has its operator."""
-    other = CatalogDatabase(tmp_path / "catalog.db")
+    other = catalog_at(tmp_path / "catalog.db")
     before_statement(catalog, "BEGIN IMMEDIATE", lambda: Accounts(other).add("Ida", PASSWORD, "operator"))
     assert accounts.setup_code() is None
     assert accounts.has_operator()

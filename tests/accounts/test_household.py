@@ -11,6 +11,7 @@ from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.catalog_schema import HOUSEHOLD, MIGRATIONS
 from image_cache.db.database import Database
 from image_cache.errors import AccountRejected, InvitationRejected, LoginFailed
+from tests.support.catalogs import Catalogs, catalog_at
 from tests.support.clock import FakeClock
 
 LAN = "192.168.1.77"
@@ -22,13 +23,13 @@ class Home:
 
     def __init__(self, folder: Path) -> None:
         self.clock = FakeClock()
-        self.catalog = CatalogDatabase(folder / "catalog.db")
+        self.catalog = catalog_at(folder / "catalog.db")
         self.accounts = Accounts(self.catalog, clock=self.clock)
         self.household = Household(self.catalog, self.accounts, clock=self.clock)
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Iterator[Home]:
+def home(catalogs: Catalogs, tmp_path: Path) -> Iterator[Home]:
     found = Home(tmp_path)
     yield found
     found.catalog.close()

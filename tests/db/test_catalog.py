@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import re
 import sqlite3
 import stat
 import subprocess
@@ -20,6 +21,7 @@ from image_cache.models import Album, Track
 from image_cache.records.search.tiers import TieredSearch
 from image_cache.records.table import AlbumTable
 from tests.support.plays import count_play
+from tests.support.vault import ROOT
 
 
 def album(number: int = 1, **other: object) -> Album:
@@ -264,3 +266,23 @@ os._exit(0)
     lost.replace(path)
     assert SettingsTable(catalog).values("said") == {"said": "yes"}
     catalog.close()
+
+
+# Modules that are about the file itself, and what they do without a catalogue in PostgreSQL.
+OF_THE_FILE = {
+    "image_cache/db/open_catalog.py": "chooses",
+    "image_cache/maintenance/backup/create.py": "refuses before",
+    "image_cache/maintenance/backup/restore.py": "refuses before",
+    "image_cache/maintenance/backup/refetch_list.py": "is a part of restore",
+}
+
+
+def test_the_catalogue_of_the_settings_is_opened_in_one_place() -> None:
+    """A module that opens the file itself would show an empty catalogue beside one in PostgreSQL."""
+    opens = re.compile(r"\bCatalogDatabase\([^)]*\bcatalog_path\b|\bcatalog_path\.exists\(\)")
+    found = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "image_cache").rglob("*.py")
+        if opens.search(path.read_text(encoding="utf-8"))
+    }
+    assert found == OF_THE_FILE.keys()

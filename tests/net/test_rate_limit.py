@@ -12,12 +12,13 @@ import pytest
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.filesystem import is_locked
 from image_cache.net.rate_limit import IntervalLimiter, RateLimiter, ServiceStateTable
+from tests.support.catalogs import Catalogs, catalog_at
 from tests.support.clock import FakeClock
 
 
 @pytest.fixture
-def rows(tmp_path: Path) -> Iterator[ServiceStateTable]:
-    catalog = CatalogDatabase(tmp_path / "catalog.db")
+def rows(catalogs: Catalogs, tmp_path: Path) -> Iterator[ServiceStateTable]:
+    catalog = catalog_at(tmp_path / "catalog.db")
     yield ServiceStateTable(catalog)
     catalog.close()
 
@@ -54,7 +55,7 @@ def test_a_window_holds_so_many_calls_and_the_next_one_waits_for_the_oldest_to_l
 
 def test_another_instance_and_a_restart_count_on(pace: RateLimiter, rows: ServiceStateTable, clock: FakeClock) -> None:
     assert taken(pace) == 55
-    again = RateLimiter(ServiceStateTable(CatalogDatabase(rows.db.path)), "discogs", calls=55, window_s=60, clock=clock)
+    again = RateLimiter(ServiceStateTable(catalog_at(rows.db.path)), "discogs", calls=55, window_s=60, clock=clock)
     assert again.acquire() == pytest.approx(60)
     assert RateLimiter(rows, "another", calls=55, window_s=60, clock=clock).acquire() == 0
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from image_cache.db.catalog import CatalogDatabase
 from image_cache.errors import FieldRejected
 from image_cache.import_models import ImportRow
 from image_cache.models import AlbumQuery
@@ -14,6 +13,7 @@ from image_cache.records.batches.table import KEPT_S, RecordBatch
 from image_cache.records.editing.editor import RecordEditor
 from image_cache.records.editing.own_values import FIELDS, text_of
 from image_cache.records.library import Library
+from tests.support.catalogs import Catalogs, catalog_at
 from tests.support.clock import FakeClock
 
 
@@ -22,7 +22,7 @@ class Room:
 
     def __init__(self, folder: Path) -> None:
         self.clock = FakeClock()
-        self.catalog = CatalogDatabase(folder / "catalog.db")
+        self.catalog = catalog_at(folder / "catalog.db")
         self.library = Library(self.catalog, clock=self.clock)
         self.batches = self.library.batches
         self.editor = RecordEditor(self.catalog, clock=self.clock)
@@ -44,7 +44,7 @@ class Room:
 
 
 @pytest.fixture
-def room(tmp_path: Path) -> Iterator[Room]:
+def room(catalogs: Catalogs, tmp_path: Path) -> Iterator[Room]:
     found = Room(tmp_path)
     yield found
     found.catalog.close()
@@ -57,6 +57,7 @@ def row(title: str, **other: object) -> ImportRow:
 # Edits
 
 
+@pytest.mark.long_on_postgres
 def test_many_are_edited_survive_an_import_and_are_undone_as_one(room: Room) -> None:
     room.take(*(row(f"T{n}", genres=("Jazz",), label=f"L{n}") for n in range(450)))
     done = room.batches.edit(room.ids(), {"genres": FieldEdit("Soul", adds=True), "label": FieldEdit("Penstock")})
@@ -166,6 +167,7 @@ def test_another_copy_of_a_hidden_release_comes_in(room: Room) -> None:
 # Imports
 
 
+@pytest.mark.long_on_postgres
 def test_an_import_is_undone_as_a_whole_and_what_people_touched_stays(room: Room) -> None:
     first = room.take(*(row(f"Old {n}", year=1970, label="L") for n in range(3)))
     old = room.ids()
@@ -200,6 +202,7 @@ def test_what_a_later_import_changed_is_left_to_it(room: Room) -> None:
     assert next(room.library.albums()).year == 1990
 
 
+@pytest.mark.long_on_postgres
 def test_an_import_that_changes_nothing_leaves_no_batch_and_one_row_a_batch(room: Room) -> None:
     room.take(*(row(f"T{n}") for n in range(300)))
     room.take(*(row(f"T{n}") for n in range(300)))

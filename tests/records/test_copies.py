@@ -8,6 +8,7 @@ import pytest
 from image_cache.import_models import ImportRow
 from image_cache.records.copies_table import CopiesTable
 from tests.records.test_batches import Room, row
+from tests.support.catalogs import Catalogs
 
 
 class CopyRoom(Room):
@@ -21,7 +22,7 @@ class CopyRoom(Room):
 
 
 @pytest.fixture
-def room(tmp_path: Path) -> Iterator[CopyRoom]:
+def room(catalogs: Catalogs, tmp_path: Path) -> Iterator[CopyRoom]:
     found = CopyRoom(tmp_path)
     yield found
     found.catalog.close()

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from image_cache.db.catalog import CatalogDatabase
 from image_cache.errors import FieldRejected, UnknownAlbum
 from image_cache.import_models import ImportRow
 from image_cache.models import Album, AlbumQuery, Track
 from image_cache.records.editing.editor import RecordEditor
 from image_cache.records.editing.own_values import FIELDS, parse, text_of
 from image_cache.records.library import Library
+from tests.support.catalogs import Catalogs, catalog_at
 from tests.support.clock import FakeClock
 
 ROW = ImportRow(
@@ -35,7 +35,7 @@ class Desk:
 
     def __init__(self, folder: Path) -> None:
         self.clock = FakeClock()
-        self.catalog = CatalogDatabase(folder / "catalog.db")
+        self.catalog = catalog_at(folder / "catalog.db")
         self.library = Library(self.catalog, clock=self.clock)
         self.editor = RecordEditor(self.catalog, clock=self.clock)
         self.sync()
@@ -55,7 +55,7 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
+def desk(catalogs: Catalogs, tmp_path: Path) -> Iterator[Desk]:
     found = Desk(tmp_path)
     yield found
     found.catalog.close()

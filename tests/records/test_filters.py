@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from benchmarks.collection import collection
-from image_cache.db.catalog import CatalogDatabase
 from image_cache.errors import FieldRejected
 from image_cache.import_models import ImportRow
 from image_cache.models import Album, AlbumQuery
@@ -18,6 +17,7 @@ from image_cache.records.filters.sets import bits_of, grade_of, ids_of, played_s
 from image_cache.records.library import Library
 from image_cache.records.orders.sorts import SORTS
 from image_cache.records.search.rules import name_key, plain
+from tests.support.catalogs import Catalogs, catalog_at
 
 GRADES = ("NM", "VG+", "", "Very Good (VG)", "M")
 KEEPING = (("Kallax 3", "12.50 EUR"), ("attic", "9.00 GBP"), ("", ""), ("Box 1", "120.00"))
@@ -26,8 +26,8 @@ NOW = 1_800_000_000.0
 
 
 @pytest.fixture(scope="module")
-def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Library]:
-    with closing(CatalogDatabase(tmp_path_factory.mktemp("filters") / "catalog.db")) as catalog:
+def filled(module_catalogs: Catalogs, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Library]:
+    with closing(module_catalogs.open(tmp_path_factory.mktemp("filters") / "catalog.db")) as catalog:
         library = Library(catalog, page_size=1000)
         library.import_rows(collection(400))
         with catalog.write() as conn:
@@ -50,8 +50,8 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Library]:
 
 
 @pytest.fixture
-def library(tmp_path: Path) -> Iterator[Library]:
-    with closing(CatalogDatabase(tmp_path / "catalog.db")) as catalog:
+def library(catalogs: Catalogs, tmp_path: Path) -> Iterator[Library]:
+    with closing(catalog_at(tmp_path / "catalog.db")) as catalog:
         yield Library(catalog)
 
 

@@ -25,6 +25,7 @@ from image_cache.records.library import SORTS, Library
 from image_cache.records.orders.appearance_table import RecordAppearance, RecordAppearanceTable
 from image_cache.records.table import AlbumTable
 from image_cache.text import sort_key
+from tests.support.catalogs import catalog_at
 from tests.support.clock import FakeClock
 from tests.support.statements import traced
 
@@ -195,7 +196,7 @@ def test_filters_narrow_the_wall_together(library: Library) -> None:
 def test_a_change_by_another_process_is_on_the_next_page(library: Library, tmp_path: Path) -> None:
     fill(library, row("a"))
     assert titles(library) == ["a"]
-    other = CatalogDatabase(tmp_path / "catalog.db")
+    other = catalog_at(tmp_path / "catalog.db")
     Library(other).import_rows([row("b")])
     other.close()
     assert titles(library) == ["a", "b"]
@@ -439,6 +440,7 @@ def test_what_is_gone_comes_up_only_when_there_is_nothing_else(library: Library)
     assert {library.random().id for _ in range(30)} == {1, 2, 3, 4}  # type: ignore[union-attr]
 
 
+@pytest.mark.sqlite_only  # counts with a pragma
 def test_no_record_comes_twice_in_twenty_and_picking_writes_nothing(catalog: CatalogDatabase, library: Library) -> None:
     fill(library, *(row(f"T{n}") for n in range(25)))
     with catalog.reading() as conn:
@@ -573,6 +575,7 @@ def test_an_import_resumes_at_the_very_row(library: Library) -> None:
     assert library.album(150) is not None
 
 
+@pytest.mark.sqlite_only  # traces its connection
 def test_an_import_writes_thousands_of_rows_in_one_transaction(library: Library, catalog: CatalogDatabase) -> None:
     """200 at a time wrote every page of every index again for each of them: 4 GB for 100,000 records."""
     begun = traced(catalog)
@@ -581,6 +584,7 @@ def test_an_import_writes_thousands_of_rows_in_one_transaction(library: Library,
     assert len([sql for sql in begun if sql.startswith("BEGIN")]) <= 3
 
 
+@pytest.mark.sqlite_only  # counts its steps
 def test_finding_a_copy_does_not_cost_more_with_the_size_of_a_source(library: Library, catalog: CatalogDatabase) -> None:
     """The partial index was not used, so each row of a sync read all records of its source: 14 ms at 100,000."""
     rows = AlbumTable(catalog)
@@ -608,6 +612,7 @@ def test_finding_a_copy_does_not_cost_more_with_the_size_of_a_source(library: Li
     assert 0 < steps(lambda: rows.copies("discogs", "321")) < 300
 
 
+@pytest.mark.long_on_postgres
 def test_whoever_waits_to_write_gets_a_turn_within_a_few_rows_of_an_import(library: Library, catalog: CatalogDatabase) -> None:
     """The request that cancels it writes, too."""
     turns: list[int] = []
@@ -662,6 +667,7 @@ def test_a_dry_run_tells_and_leaves_all_as_it_is(library: Library) -> None:
     assert library.count() == 1
 
 
+@pytest.mark.long_on_postgres
 def test_progress_is_told_batch_by_batch_while_the_wall_can_be_read(library: Library) -> None:
     told: list[tuple[int, int]] = []
     library.import_rows(
@@ -672,6 +678,7 @@ def test_progress_is_told_batch_by_batch_while_the_wall_can_be_read(library: Lib
     assert told[-1][0] == ROWS_A_WRITE + 500
 
 
+@pytest.mark.long_on_postgres
 def test_an_import_that_dies_keeps_its_batches_and_can_be_run_again(library: Library) -> None:
     def rows(until: int) -> Iterable[ImportRow]:
         for number in range(450):
@@ -711,6 +718,7 @@ def test_two_processes_that_import_one_file_make_every_record_once(tmp_path: Pat
     catalog.close()
 
 
+@pytest.mark.sqlite_only  # fills its file
 def test_a_full_disk_ends_an_import_with_a_clear_error_and_loses_nothing(library: Library, catalog: CatalogDatabase) -> None:
     fill(library, *(row(f"T{n}") for n in range(200)))
     pages = catalog.row("PRAGMA page_count")
@@ -830,7 +838,7 @@ def test_hostile_strings_are_data_and_survive_every_way(library: Library, tmp_pa
     fill(library, *rows)
     path = tmp_path / f"out.{suffix}"
     assert library.export_table(path) == len(HOSTILE)
-    other = CatalogDatabase(tmp_path / "other.db")
+    other = catalog_at(tmp_path / "other.db")
     copy = Library(other)
     report = copy.import_table(path)
     assert report.rejected == ()

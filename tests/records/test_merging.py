@@ -10,10 +10,11 @@ from image_cache.models import Album
 from image_cache.records.batches.table import KEPT_S
 from image_cache.records.crates.table import CrateTable
 from tests.records.test_batches import Room, row
+from tests.support.catalogs import Catalogs
 
 
 @pytest.fixture
-def room(tmp_path: Path) -> Iterator[Room]:
+def room(catalogs: Catalogs, tmp_path: Path) -> Iterator[Room]:
     found = Room(tmp_path)
     found.take(row("Left at the Lights", year=1971, label=""), row("Left At The Lights", year=1968, label="Penstock", plays=2))
     yield found

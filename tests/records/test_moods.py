@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from image_cache.db.catalog import CatalogDatabase
 from image_cache.import_models import ImportRow
 from image_cache.models import Track
 from image_cache.records.library import Library
 from image_cache.records.playing.moods import NEVER, SpinMood
+from tests.support.catalogs import Catalogs, catalog_at
 from tests.support.clock import FakeClock
 
 DAY_S = 86400.0
@@ -26,9 +26,9 @@ def row(
 
 
 @pytest.fixture
-def library(tmp_path: Path) -> Iterator[Library]:
+def library(catalogs: Catalogs, tmp_path: Path) -> Iterator[Library]:
     clock = FakeClock()
-    with closing(CatalogDatabase(tmp_path / "catalog.db")) as catalog:
+    with closing(catalog_at(tmp_path / "catalog.db")) as catalog:
         found = Library(catalog, clock=clock)
         found.import_rows(
             [

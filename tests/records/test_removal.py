@@ -101,6 +101,7 @@ def test_unknown_ids_are_passed_over_and_an_id_is_never_given_again(library: Lib
     assert fill(library, row("Two"))[1] > ids[1]
 
 
+@pytest.mark.long_on_postgres
 def test_a_large_set_goes_in_portions_between_which_others_write(library: Library, catalog: CatalogDatabase) -> None:
     ids = fill(library, *(row(f"Title {number}") for number in range(2 * RECORDS_A_WRITE + 1)))
     left: list[int] = []
@@ -215,6 +216,7 @@ def test_records_go_while_the_index_is_out_of_reach(catalog: CatalogDatabase, cl
     assert library.count() == 0
 
 
+@pytest.mark.sqlite_only  # fails as its disk does
 def test_a_disk_that_refuses_is_said_and_what_went_before_it_stays_gone(library: Library, catalog: CatalogDatabase) -> None:
     ids = fill(library, *(row(f"Title {number}") for number in range(RECORDS_A_WRITE + 5)))
 
@@ -238,6 +240,7 @@ def test_the_demo_goes_the_same_way(library: Library, catalog: CatalogDatabase, 
     assert not [path for path in (tmp_path / "own").rglob("*") if path.is_file()]
 
 
+@pytest.mark.long_on_postgres
 def test_an_import_that_runs_meanwhile_doubles_nothing_and_loses_nothing(library: Library, catalog: CatalogDatabase) -> None:
     rows = [row(f"Title {number}", source="x", source_id=str(number)) for number in range(900)]
     fill(library, *rows[:450])

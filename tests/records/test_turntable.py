@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from image_cache.db.catalog import CatalogDatabase
 from image_cache.errors import FieldRejected, UnknownAlbum
 from image_cache.import_models import ImportRow
 from image_cache.models import Album, Track
 from image_cache.records.library import Library
 from image_cache.records.playing.sides import playable_sides
 from image_cache.records.playing.turntable import Turntable
+from tests.support.catalogs import Catalogs, catalog_at
 from tests.support.clock import FakeClock
 
 TRACKS = tuple(Track(position, position, 300) for position in ("A1", "A2", "B1"))
@@ -22,7 +22,7 @@ class Room:
 
     def __init__(self, folder: Path) -> None:
         self.clock = FakeClock()
-        self.catalog = CatalogDatabase(folder / "catalog.db")
+        self.catalog = catalog_at(folder / "catalog.db")
         self.library = Library(self.catalog, clock=self.clock)
         self.library.import_rows([ImportRow(1, "Timed", "A", tracks=TRACKS), ImportRow(2, "Bare", "B", formats=("LP",))])
         self.timed, self.bare = (album.id for album in self.library.albums())
@@ -38,7 +38,7 @@ class Room:
 
 
 @pytest.fixture
-def room(tmp_path: Path) -> Iterator[Room]:
+def room(catalogs: Catalogs, tmp_path: Path) -> Iterator[Room]:
     found = Room(tmp_path)
     yield found
     found.catalog.close()

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from image_cache.db.catalog import CatalogDatabase
 from image_cache.errors import FieldRejected, UnknownWant
 from image_cache.import_models import ImportRow
 from image_cache.models import Album, AlbumQuery
@@ -15,6 +14,7 @@ from image_cache.records.editing.editor import RecordEditor
 from image_cache.records.library import Library
 from image_cache.records.wants.want import Want
 from image_cache.records.wants.wantlist import Wantlist
+from tests.support.catalogs import Catalogs, catalog_at
 from tests.support.clock import FakeClock
 
 ROW = ImportRow(
@@ -31,8 +31,8 @@ ROW = ImportRow(
 
 
 @pytest.fixture
-def library(tmp_path: Path) -> Iterator[Library]:
-    catalog = CatalogDatabase(tmp_path / "catalog.db")
+def library(catalogs: Catalogs, tmp_path: Path) -> Iterator[Library]:
+    catalog = catalog_at(tmp_path / "catalog.db")
     yield Library(catalog, clock=FakeClock())
     catalog.close()
 
@@ -127,7 +127,7 @@ def test_a_sync_a_second_copy_and_a_record_that_is_typed_fulfil_it_too(library: 
     library.sync_rows([replace(ROW, instance_id="7")])
     assert wants.get(first).album_id == only(library).id
     second = wants.type({"artist": "Ada Quill", "title": "Ebb"})
-    with closing(CatalogDatabase(tmp_path / "catalog.db")) as catalog:
+    with closing(catalog_at(tmp_path / "catalog.db")) as catalog:
         outcome = RecordEditor(catalog).add({"artist": "Ada Quill", "title": "Ebb"})
     assert wants.get(second).album_id == outcome.album_id
 

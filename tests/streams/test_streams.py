@@ -13,7 +13,6 @@ from PIL import Image
 
 from image_cache import ImageVisibility, StreamImageCache, StreamImageManager, config
 from image_cache.accounts.table import AccountTable
-from image_cache.db.catalog import CatalogDatabase
 from image_cache.errors import (
     CacheError,
     DuplicateImage,
@@ -35,6 +34,7 @@ from image_cache.streams.orphan_table import OrphanTable
 from image_cache.streams.uploads import HEAD_BYTES
 from image_cache.streams.validation import new_image_id, slug_of
 from image_cache.visibility import may_edit, may_own, may_see
+from tests.support.catalogs import Catalogs, catalog_at
 from tests.support.clock import FakeClock
 from tests.support.pictures import QUARTERS, decoded, encoded, is_near, quartered, quarters_of
 from tests.support.stage import photo
@@ -45,8 +45,10 @@ PUBLIC, PRIVATE, SUBSCRIBERS = ImageVisibility.PUBLIC, ImageVisibility.PRIVATE, 
 
 
 @pytest.fixture
-def manager(tmp_path: Path, clock: FakeClock) -> Iterator[StreamImageManager]:
-    made = StreamImageManager(tmp_path / "stream_images", tmp_path / "cache", clock=clock)
+def manager(catalogs: Catalogs, tmp_path: Path, clock: FakeClock) -> Iterator[StreamImageManager]:
+    made = StreamImageManager(
+        tmp_path / "stream_images", tmp_path / "cache", catalog=catalog_at(tmp_path / "catalog.db"), clock=clock
+    )
     yield made
     made.close()
 
@@ -56,7 +58,7 @@ def add(manager: StreamImageManager, seed: int = 1, kind: ImageVisibility = PUBL
 
 
 def account(manager: StreamImageManager, name: str) -> Viewer:
-    AccountTable(CatalogDatabase(manager.images_dir.parent / "catalog.db")).add(name, name, "", "owner", 0.0, only_first=False)
+    AccountTable(catalog_at(manager.images_dir.parent / "catalog.db")).add(name, name, "", "owner", 0.0, only_first=False)
     return manager.members.viewer(name)
 
 
@@ -759,6 +761,7 @@ def test_words_are_found_in_titles_and_descriptions_whatever_their_marks(manager
 # People
 
 
+@pytest.mark.sqlite_only  # reads its file
 def test_an_invitation_makes_a_member_until_it_is_over(manager: StreamImageManager, clock: FakeClock) -> None:
     stream = manager.create_stream("Evening", "evening", owner=account(manager, "ida"))
     for name in ("bo", "cy", "di"):

@@ -9,8 +9,8 @@ from importlib.metadata import Distribution, PackageNotFoundError, distribution
 
 from tests.support.vault import ROOT
 
-EXTRAS = ("s3", "nifti", "metrics", "heif", "barcode")
-PIN = re.compile(r"^([a-z0-9-]+)==([^ ;\\]+)", re.MULTILINE)
+EXTRAS = ("s3", "nifti", "metrics", "heif", "barcode", "cluster")
+PIN = re.compile(r"^([a-z0-9-]+)==([^ ;\\]++)(?! ; sys_platform == 'win32')", re.MULTILINE)  # there is no Windows version
 LONGEST = 60  # of a licence's name; some packages put its whole text there
 COPYLEFT = re.compile(r"\bA?L?GPL|General Public License", re.IGNORECASE)
 
@@ -20,6 +20,8 @@ NOTES = {
     "numpy": "Its wheel contains OpenBLAS (BSD-3-Clause) and libgfortran (GPL-3.0 with the runtime exception).",
     "pillow": "Its wheel contains FreeType, used under the FreeType licence and not the GPL, and image libraries under BSD-like terms.",
     "pillow-heif": "**Its wheel is under GPL-2.0**: it contains x265 (GPL-2.0), libheif and libde265 (LGPL-3.0).",
+    "psycopg": "LGPL-3.0, which asks that it can be replaced: it is installed by pip, unchanged, and only for a catalogue in PostgreSQL: [decision 0040](decisions/0040-postgresql.md).",
+    "psycopg-binary": "The same; its wheel contains libpq (PostgreSQL licence) and OpenSSL (Apache-2.0).",
     "typing-extensions": "Its text names the GPL only to say that the two are compatible.",
 }
 OUR_FILES = """

@@ -17,12 +17,12 @@ from mutagen.oggopus import OggOpus
 from mutagen.oggvorbis import OggVorbis
 
 from image_cache.config import Settings
-from image_cache.db.catalog import CatalogDatabase
 from image_cache.importers.music.images import MusicImages
 from image_cache.importers.music.service import MusicService
 from image_cache.models import Album
 from image_cache.records.library import Library
 from image_cache.tasks import TaskRunner
+from tests.support.catalogs import catalog_at
 from tests.support.clock import FakeClock
 from tests.support.origin import jpeg
 
@@ -274,7 +274,7 @@ class MusicShelf:
         self.clock = FakeClock()
         self.settings = Settings(DATA_DIR=folder / "vault", MUSIC_DIRS=tuple(map(str, roots)), **settings)
         self.settings.state_dir.mkdir(parents=True, exist_ok=True)
-        self.catalog = CatalogDatabase(self.settings.catalog_path)
+        self.catalog = catalog_at(self.settings.catalog_path)
         self.library = Library(self.catalog, clock=self.clock)
         self.on_register: Callable[[Iterable[str | None]], None] = lambda urls: None
         self.images = MusicImages(self.settings, self.catalog, self.clock)

@@ -20,10 +20,13 @@ PROGRAMS = {
     "curl": ("curl", "commands in documents"),
     "cc": ("gcc libc6-dev", "disks without hard links"),
     "shellcheck": ("shellcheck", "the installer's script"),
+    "postgres": ("postgresql", "the catalogue in PostgreSQL"),
     "systemd-analyze": ("systemd", "the units"),
     "systemd-sysusers": ("systemd", "the units"),
 }
-PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin"
+# Debian keeps the programs of PostgreSQL out of PATH.
+POSTGRES = sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")), reverse=True)
+PATH = ":".join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin", *POSTGRES])
 # Nothing that is installed for a test may start as a service.
 POLICY = Path("/usr/sbin/policy-rc.d")
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from image_cache.db.catalog import CatalogDatabase
 from image_cache.errors import ImportRejected, TableRejected
 from image_cache.import_models import ImportReport, ImportRow
 from image_cache.records.library import Library
 from image_cache.tables.read import Table, read_table
+from tests.support.catalogs import Catalogs, catalog_at
 
 PRESSING = {
     "Catalog#": "PST 7, PST 7",
@@ -54,8 +54,8 @@ def table(tmp_path: Path) -> Callable[[str | bytes], list[ImportRow | ImportReje
 
 
 @pytest.fixture
-def library(tmp_path: Path) -> Library:
-    return Library(CatalogDatabase(tmp_path / "catalog.db"), clock=lambda: 1_800_000_000.0)
+def library(catalogs: Catalogs, tmp_path: Path) -> Library:
+    return Library(catalog_at(tmp_path / "catalog.db"), clock=lambda: 1_800_000_000.0)
 
 
 def refused(read: Callable[[], object]) -> str:
@@ -177,6 +177,7 @@ class Stop(Exception):
     pass
 
 
+@pytest.mark.long_on_postgres
 def test_an_import_goes_on_where_a_stop_left_it_and_counts_every_row_once(
     library: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -314,6 +315,7 @@ def test_databases_of_others_are_refused_in_words(tmp_path: Path, schema: str, r
     assert refused(lambda: list(read_table(path))).startswith(reason)
 
 
+@pytest.mark.sqlite_only  # reads its file
 def test_the_catalogue_of_a_vault_is_not_taken_for_a_table(library: Library, tmp_path: Path) -> None:
     library.import_rows([ImportRow(1, "T", "A")])
     copy = tmp_path / "copy.db"
@@ -358,7 +360,7 @@ def test_everything_goes_out_and_comes_in_again_somewhere_else(library: Library,
     path.write_text("".join(library.table_text(kind)), encoding="utf-8", newline="")
     assert library.export_table(tmp_path / f"same.{kind}") == 1
     assert (tmp_path / f"same.{kind}").read_bytes() == path.read_bytes()
-    other = Library(CatalogDatabase(tmp_path / "other" / "catalog.db"))
+    other = Library(catalog_at(tmp_path / "other" / "catalog.db"))
     other.import_table(path)
     assert [_plain(album) for album in other.albums()] == [_plain(album) for album in library.albums()]
     assert next(iter(other.albums())).barcode == "0602445790000"

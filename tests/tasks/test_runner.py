@@ -19,13 +19,6 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
-def catalog(tmp_path: Path) -> Iterator[CatalogDatabase]:
-    found = CatalogDatabase(tmp_path / "catalog.db")
-    yield found
-    found.close()
-
-
-@pytest.fixture
 def make(catalog: CatalogDatabase, tmp_path: Path) -> Iterator[Callable[..., TaskRunner]]:
     made: list[TaskRunner] = []
 
@@ -191,6 +184,7 @@ tasks.run("crash", {})
 """
 
 
+@pytest.mark.sqlite_only  # another process opens its file
 def test_a_crash_leaves_the_task_for_whoever_is_alive_and_nobody_runs_it_twice(
     make: Callable[..., TaskRunner], catalog: CatalogDatabase, tmp_path: Path
 ) -> None:

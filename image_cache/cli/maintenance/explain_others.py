@@ -6,6 +6,7 @@ from dataclasses import field
 
 from image_cache.cli.context import CommandContext
 from image_cache.cli.maintenance.report import clock_time
+from image_cache.db.open_catalog import has_catalog
 from image_cache.engine.disk import DiskTier
 from image_cache.errors import NotVisible, OriginDenied, StorageError
 from image_cache.files.index import PendingFile, StoredFile
@@ -38,7 +39,7 @@ class Explanation:
 def find_image(context: CommandContext, asked: str) -> StreamImage | None:
     """Return the image of a stream that has this address here. Raises `DatabaseError`."""
     found = OUR_IMAGE.search(asked)
-    if found is None or not context.settings.catalog_path.exists():
+    if found is None or not has_catalog(context.settings):
         return None
     try:
         row = StreamTable(context.vault.catalog).image(checked_image_id(found[1]))

@@ -21,6 +21,7 @@ from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Database, DatabaseError
 from image_cache.db.diagnosis import kind_of, salvage
 from image_cache.db.integrity import page_fault
+from image_cache.db.open_catalog import open_catalog
 from image_cache.engine.index import Index
 from image_cache.engine.inspection import inspect_disk
 from image_cache.engine.key import key_of_path
@@ -191,7 +192,7 @@ def _kind(database: Database) -> str:
 
 def _register(context: CommandContext, covers: ImageCache) -> int:
     def cover_urls() -> Iterator[str]:
-        catalog = CatalogDatabase(context.settings.catalog_path, is_reader=True)
+        catalog = open_catalog(context.settings, is_reader=True)
         try:
             yield from AlbumTable(catalog).cover_urls()
         except DatabaseError:  # the check of the catalogue says so

@@ -5,7 +5,7 @@ import click
 from image_cache.cli.action_log import log_action
 from image_cache.cli.command import MaintenanceCommand
 from image_cache.cli.context import CommandContext
-from image_cache.db.catalog import CatalogDatabase
+from image_cache.db.open_catalog import open_catalog
 from image_cache.maintenance.cache_figures import cache_figures
 from image_cache.maintenance.counters_since import counters_since, reset_counters
 from image_cache.vault_lock import VaultLock
@@ -21,7 +21,7 @@ def reset(context: CommandContext) -> int:
     before = counters_since(context.vault.catalog, caches)
     lock = VaultLock.enter(context.settings.state_dir)
     try:
-        catalog = CatalogDatabase(context.settings.catalog_path)
+        catalog = open_catalog(context.settings)
         try:
             reset_counters(catalog, caches, context.clock())
         finally:

@@ -14,6 +14,7 @@ from image_cache.cli.params import LONGEST_S, Number
 from image_cache.covers.machine_speed import measured_ms, time_limits
 from image_cache.covers.stats import CacheStats
 from image_cache.db.database import DatabaseError
+from image_cache.db.open_catalog import has_catalog
 from image_cache.engine.stats.history import Failure, HostFigures, WriteBudget
 from image_cache.frozen import frozen
 from image_cache.maintenance.cache_figures import CacheFigures, cache_figures
@@ -93,8 +94,8 @@ class StatusReport:
 def collect(vault: ReadonlyVault, live: dict[str, Any] | None = None, *, failures: int = 10) -> StatusReport:
     """Read the figures; `live` are those of the running service. Raises `DatabaseError`."""
     caches = cache_figures(vault)
-    has_catalog = vault.settings.catalog_path.exists()
-    counted = counters_since(vault.catalog, caches) if has_catalog else CountersSince(0.0, caches)
+    is_there = has_catalog(vault.settings)
+    counted = counters_since(vault.catalog, caches) if is_there else CountersSince(0.0, caches)
     return StatusReport(
         stats=vault.stats(),
         covers=vault.covers(),
@@ -106,7 +107,7 @@ def collect(vault: ReadonlyVault, live: dict[str, Any] | None = None, *, failure
         caches=caches,
         since=counted.since,
         since_caches=counted.caches,
-        today=counters_today(vault.catalog, caches, vault.clock()) if has_catalog else (),
+        today=counters_today(vault.catalog, caches, vault.clock()) if is_there else (),
         cover_cpu_ms=measured_ms(vault.index),
     )
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from image_cache.config import Settings
+from image_cache.errors import ConfigError
 from image_cache.maintenance.backup.archive import is_archive
 
 ASIDE = "before-restore-"  # folder of what a restore replaced
@@ -38,6 +39,13 @@ def state_files(settings: Settings, notes: list[str]) -> Iterator[tuple[str, Pat
                 notes.append(f"{path} is not a regular file and was not included.")
             elif not is_archive(path):
                 yield str(path.relative_to(root)), path, is_secret(settings, path)
+
+
+def refuse_server(settings: Settings) -> None:
+    """Raise `ConfigError` for a catalogue in PostgreSQL: an archive would be without it."""
+    if settings.DATABASE:
+        problem = "the catalogue is in PostgreSQL, which a backup does not include. Use pg_dump for it, and copy the state folder"
+        raise ConfigError("VINYL_VAULT_DATABASE", problem)
 
 
 def separate_folders(settings: Settings) -> frozenset[Path]:

@@ -21,7 +21,7 @@ from image_cache.db.database import DatabaseError
 from image_cache.db.integrity import schema_version
 from image_cache.errors import FolderMissing, StorageError
 from image_cache.maintenance.backup.archive import ArchiveWriter, SourceFailed, chunks_of
-from image_cache.maintenance.backup.contents import cache_files, state_files
+from image_cache.maintenance.backup.contents import cache_files, refuse_server, state_files
 from image_cache.maintenance.backup.refetch_list import cover_lines, file_lines
 from image_cache.maintenance.backup.restore import RestoreReport, restore
 from image_cache.maintenance.backup.staging import publish, written_alone
@@ -78,6 +78,7 @@ def back_up(
     `secrets` adds the key that signs sessions and the tokens; `full` the cache, and the originals that are in a bucket. Raises
     `FolderMissing`, `StorageError` (no room, the file exists, a catalogue that cannot be read), `Busy`, or `ConfigError`.
     """
+    refuse_server(settings)
     path = Path(path).absolute()
     part = path.with_name(f"{path.name}.part")
     try:

@@ -21,7 +21,7 @@ from image_cache.db.database import Database, DatabaseError
 from image_cache.db.integrity import is_intact, row_counts, schema_objects, schema_version
 from image_cache.errors import ArchiveRejected, StorageError, VaultNotEmpty
 from image_cache.maintenance.backup.archive import ArchiveReader
-from image_cache.maintenance.backup.contents import ASIDE, cache_files, is_secret, separate_folders, state_files
+from image_cache.maintenance.backup.contents import ASIDE, cache_files, is_secret, refuse_server, separate_folders, state_files
 from image_cache.maintenance.backup.refetch_list import register_for_refetch
 from image_cache.maintenance.backup.staging import Moves, Staging
 from image_cache.records.table import AlbumTable
@@ -67,8 +67,10 @@ def restore(settings: Settings, path: Path, *, force: bool = False, progress: Pr
     """Replace an empty vault by a backup; with `force` also another vault, which is moved beside it.
 
     Every session ends: one that was closed since the backup must not be open again. Raises `Busy` while a service uses the
-    vault, `VaultNotEmpty`, `ArchiveRejected` for a file that is not a complete backup, `StorageError`; then nothing changed.
+    vault, `VaultNotEmpty`, `ArchiveRejected` for a file that is not a complete backup, `StorageError`, `ConfigError` for a catalogue
+    in PostgreSQL; then nothing changed.
     """
+    refuse_server(settings)
     path = Path(path).absolute()
     try:
         with exclusive(settings.state_dir):

@@ -28,11 +28,13 @@ def catalog(vault: ReadonlyVault, *, is_deep: bool = False) -> Check:
     path = vault.settings.catalog_path
     try:
         count = vault.count_records()
-        if is_deep:
+        if is_deep and not vault.settings.DATABASE:
             _check_pages(vault.catalog, path)
     except DatabaseError as error:
         kind = kind_of(error)
         logger.warning("catalogue not readable reason=%s", error)
+        if vault.settings.DATABASE:
+            return Check("Catalogue", "failed", f"Cannot be read: {error}.", "Check the server that VINYL_VAULT_DATABASE names.")
         if kind == "missing" and not vault.settings.secret_key_path.exists():
             return Check("Catalogue", "failed", "No VinylVault data found here.", _no_vault(vault))
         if kind == "older":

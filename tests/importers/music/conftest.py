@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.catalogs import Catalogs
 from tests.support.music import MusicShelf
 
 
@@ -16,7 +17,7 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def shelf(tmp_path: Path, root: Path) -> Iterator[MusicShelf]:
+def shelf(catalogs: Catalogs, tmp_path: Path, root: Path) -> Iterator[MusicShelf]:
     made = MusicShelf(tmp_path, root)
     yield made
     made.close()

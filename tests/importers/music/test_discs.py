@@ -231,6 +231,7 @@ def test_two_discs_that_are_told_apart_by_new_tags_are_two_records_again(shelf: 
     assert sorted((album.title, len(album.tracks)) for album in shelf.albums()) == [("Another", 2), ("The Set", 2)]
 
 
+@pytest.mark.sqlite_only  # writes rows in words of its own
 def test_records_of_single_discs_in_an_older_vault_become_one_and_lose_nothing(shelf: MusicShelf, root: Path) -> None:
     """What an older scan left: a record for each disc. Plays and notes move to the one that stays; the others are gone."""
     folders = [root / "The Set" / f"Digital Media 0{number}" for number in (1, 2)]

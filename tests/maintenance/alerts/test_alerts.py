@@ -19,6 +19,7 @@ from image_cache.maintenance.alerts.destinations import AlertDestination, read_d
 from image_cache.maintenance.alerts.service import AlertChoices, Alerts, lasting, text_of
 from image_cache.maintenance.alerts.table import AlertDraft, AlertMessage, AlertTable, Turn
 from image_cache.maintenance.health.check import Check
+from tests.support.catalogs import Catalogs, catalog_at
 from tests.support.clock import FakeClock
 from tests.support.inside import Inside
 from tests.support.mail import MailServer
@@ -45,7 +46,7 @@ class Watch:
         self.open()
 
     def open(self) -> None:
-        self.catalog = CatalogDatabase(self.settings.catalog_path)
+        self.catalog = catalog_at(self.settings.catalog_path)
         self.alerts = Alerts(self.settings, self.catalog, lambda: self.state, clock=self.clock)
 
     def close(self) -> None:
@@ -79,7 +80,7 @@ class Watch:
 
 
 @pytest.fixture
-def watch(tmp_path: Path) -> Iterator[Watch]:
+def watch(catalogs: Catalogs, tmp_path: Path) -> Iterator[Watch]:
     (tmp_path / "vault" / "state").mkdir(parents=True)
     with closing(Watch(tmp_path / "vault", FakeClock(NOW))) as found:
         yield found

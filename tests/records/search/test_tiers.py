@@ -22,6 +22,7 @@ from image_cache.records.search.slips import distance
 from image_cache.records.search.where import HitPlace, where_hit
 from image_cache.records.table import AlbumTable
 from image_cache.tasks import TaskRunner
+from tests.support.catalogs import Catalogs, catalog_at
 
 CASES = Path(__file__).resolve().parents[2] / "cases"
 OWN = (
@@ -46,9 +47,9 @@ OWN = (
 
 
 @pytest.fixture(scope="module")
-def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Library]:
+def filled(module_catalogs: Catalogs, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Library]:
     path = tmp_path_factory.mktemp("search") / "catalog.db"
-    with closing(CatalogDatabase(path)) as catalog:
+    with closing(module_catalogs.open(path)) as catalog:
         library = Library(catalog)
         library.import_rows(collection(6000))
         library.import_rows(
@@ -59,8 +60,8 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Library]:
 
 
 @pytest.fixture
-def library(tmp_path: Path) -> Iterator[Library]:
-    with closing(CatalogDatabase(tmp_path / "catalog.db")) as catalog:
+def library(catalogs: Catalogs, tmp_path: Path) -> Iterator[Library]:
+    with closing(catalog_at(tmp_path / "catalog.db")) as catalog:
         yield Library(catalog)
 
 
@@ -123,6 +124,7 @@ def test_a_search_may_stand_in_the_order_of_the_wall(filled: Library) -> None:
 # The index follows the catalogue
 
 
+@pytest.mark.sqlite_only  # asks FTS5 whether its index is whole
 def test_the_index_follows_every_change(library: Library) -> None:
     library.import_rows(
         [row("Low Water", "Mark Brine", label="Ostrava", notes="signed", tracks=(Track("A1", "Parallel parking"),))]
@@ -196,6 +198,7 @@ def test_an_old_catalogue_is_searched_by_names_until_its_index_is_built(tmp_path
         assert not library.page(AlbumQuery(text="song 242", sort="match"), 1).is_incomplete
 
 
+@pytest.mark.sqlite_only  # asks FTS5 whether its index is whole
 def test_other_rules_rebuild_the_index(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     library.import_rows([row("Alpha"), row("Beta")])
     for module in ("index_table", "tiers"):
