@@ -19,6 +19,7 @@ OperationalError = sqlite3.OperationalError
 
 BUSY_TIMEOUT_S = 5.0
 READING_TIMEOUT_S = 2.0  # shorter, because a person waits
+NEW_S = 10.0  # a file that was written so recently, and has no tables, may be about to get them
 CACHE_KIB = 512  # page cache per connection; a dozen threads hold one each, so SQLite's 2 MB default would be 24 MB
 STATEMENTS = 40  # kept compiled per connection: a page has 10. SQLite's IN lists differ by length, and a long one takes 20 KB
 COMPANIONS = ("-wal", "-shm")
@@ -99,10 +100,23 @@ def _uri(path: Path) -> str:
 
 
 def connect_reader(path: Path, known: int) -> Connection:
-    """Open a connection that only reads, to a file with the known schema version.
+    """Open a connection that only reads, to a file with the known schema version. Waits for a file that is just being created.
 
     Raises `OSError` if there is no such file, `WrongVersion` for another schema, `DatabaseError` if it is not a database.
     """
+    until = time.monotonic() + READING_TIMEOUT_S
+    while True:
+        try:
+            return _connect_reader(path, known)
+        except DatabaseError as error:
+            is_newer = isinstance(error, WrongVersion) and error.version > known
+            was_written = time.time() - path.stat().st_mtime < NEW_S
+            if is_newer or not is_broken(error) or not was_written or time.monotonic() > until:
+                raise
+        time.sleep(0.02)
+
+
+def _connect_reader(path: Path, known: int) -> Connection:
     path.stat()
     # Without -wal and -shm no process has the file open. SQLite would create them, unless it is told that the file never changes.
     is_at_rest = not any(path.with_name(path.name + suffix).exists() for suffix in COMPANIONS)
@@ -200,6 +214,7 @@ def prepare(conn: Connection, synchronous: str, page_bytes: int) -> None:
         conn.execute(f"PRAGMA journal_size_limit={WAL_BYTES}")  # it would stay as large as the largest transaction
     conn.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
     conn.execute("PRAGMA temp_store=MEMORY")
+    conn.execute("PRAGMA secure_delete=ON")  # what is deleted for good leaves no bytes; Debian's SQLite has it so, others may not
     conn.execute("PRAGMA foreign_keys=ON")
 
 

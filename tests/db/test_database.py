@@ -502,3 +502,36 @@ def test_a_file_with_other_pages_is_rewritten_once_when_it_is_opened_alone(tmp_p
         assert [row["x"] for row in new.rows("SELECT x FROM t")] == [7, 8]
     with contextlib.closing(Database(tmp_path / "fresh.db", schema, synchronous="NORMAL", page_bytes=1024)) as fresh:
         assert pages(fresh) == (1024, "wal")
+
+
+def test_a_reader_waits_for_a_file_that_is_just_being_created(tmp_path: Path) -> None:
+    """Beside a service that started, `health` said now and then that a new file was corrupt."""
+    path = tmp_path / "t.db"
+    path.touch()
+    writer = Database(path, SCHEMA, synchronous="NORMAL")
+    creator = threading.Timer(0.3, lambda: writer.rows("SELECT 1"))
+    creator.start()
+    reader = Database(path, SCHEMA, synchronous="", is_reader=True)
+    assert reader.rows("SELECT n FROM t") == []
+    creator.join()
+    writer.close()
+    reader.close()
+
+
+def test_an_empty_file_that_is_old_is_refused_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "t.db"
+    path.touch()
+    os.utime(path, (1, 1))
+    with pytest.raises(sqlite3.DatabaseError, match="is empty"):
+        Database(path, SCHEMA, synchronous="", is_reader=True).rows("SELECT n FROM t")
+
+
+def test_deleted_rows_leave_no_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "t.db"
+    database = Database(path, ["CREATE TABLE t (words TEXT);"], synchronous="NORMAL")
+    with database.write() as conn:
+        conn.execute("INSERT INTO t VALUES (?)", ("a secret of someone",))
+    with database.write() as conn:
+        conn.execute("DELETE FROM t")
+    database.close()
+    assert b"a secret of someone" not in path.read_bytes()
