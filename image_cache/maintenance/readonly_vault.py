@@ -43,7 +43,7 @@ from image_cache.models import Album
 from image_cache.records.orders.appearance_table import RecordAppearanceTable
 from image_cache.records.table import AlbumTable
 from image_cache.streams.cache import NAMESPACE as STREAMS
-from image_cache.streams.usage_table import OwnerUsage, OwnerUsageTable
+from image_cache.streams.upload.usage_table import OwnerUsage, OwnerUsageTable
 from image_cache.units import MEGABYTE
 
 

@@ -17,7 +17,7 @@ from image_cache.models import StreamImage
 from image_cache.resources import own_command
 from image_cache.streams import StreamImageCache
 from image_cache.streams.table import StreamTable
-from image_cache.streams.validation import checked_image_id
+from image_cache.streams.upload.validation import checked_image_id
 
 WHEN = "%Y-%m-%d %H:%M:%S"
 OUR_FILE = re.compile(r"/files/([0-9a-f]{32})(?:[/?#]|$)")

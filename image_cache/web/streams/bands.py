@@ -7,7 +7,7 @@ from flask import request
 
 from image_cache.models import Stream
 from image_cache.streams import TRASH_DAYS
-from image_cache.streams.selection import COPY, MOVE, ORDER, PLAIN, SENSITIVE, TITLES, TRASH
+from image_cache.streams.changes.selection import COPY, MOVE, ORDER, PLAIN, SENSITIVE, TITLES, TRASH
 from image_cache.units import whole_number
 from image_cache.web.context import services
 from image_cache.web.streams.viewer import viewer

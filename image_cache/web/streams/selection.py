@@ -7,7 +7,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.errors import FieldRejected, NotVisible
 from image_cache.models import Stream
-from image_cache.streams.selection import COPY, MOVE, TRASH
+from image_cache.streams.changes.selection import COPY, MOVE, TRASH
 from image_cache.units import counted, whole_number
 from image_cache.visibility import may_edit
 from image_cache.web.access import Role, declare_access

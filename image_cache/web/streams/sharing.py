@@ -9,8 +9,8 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.errors import AccountRejected, FieldRejected
 from image_cache.models import Stream
-from image_cache.streams.share_table import Share, VisitorImage
-from image_cache.streams.shares import EXPIRY_DAYS
+from image_cache.streams.share.share_table import Share, VisitorImage
+from image_cache.streams.share.shares import EXPIRY_DAYS
 from image_cache.units import whole_number
 from image_cache.web.access import Role, declare_access
 from image_cache.web.actions import log_action

@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from image_cache.errors import FieldRejected, NotVisible
 from image_cache.models import ImageVisibility, Stream, StreamImage
 from image_cache.streams import TRASH_DAYS, TrashedStream
-from image_cache.streams.selection import TRASH
+from image_cache.streams.changes.selection import TRASH
 from image_cache.units import whole_number
 from image_cache.visibility import may_edit, may_own
 from image_cache.web.access import Role, declare_access

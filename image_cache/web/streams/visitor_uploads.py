@@ -11,7 +11,7 @@ from image_cache.db.database import DatabaseError
 from image_cache.errors import FieldRejected, NotVisible
 from image_cache.models import ImageVisibility
 from image_cache.streams import OpenShare, Upload
-from image_cache.streams.shares import MAX_SENT_PER_DAY, checked_sender
+from image_cache.streams.share.shares import MAX_SENT_PER_DAY, checked_sender
 from image_cache.units import counted
 from image_cache.web.access import Role, declare_access
 from image_cache.web.actions import log_action

@@ -11,12 +11,12 @@ from typing import Any
 from image_cache.db.database import DatabaseError
 from image_cache.errors import CacheError, DuplicateImage, FieldRejected, NotVisible, QuotaExceeded, SpaceExceeded, StorageError
 from image_cache.models import ImageVisibility, Stream, Viewer
-from image_cache.streams.moving import StreamMoving
-from image_cache.streams.selection_table import ImageChangeTable
+from image_cache.streams.changes.moving import StreamMoving
+from image_cache.streams.changes.selection_table import ImageChangeTable
+from image_cache.streams.changes.trash import NO_IMAGE, SAME_IMAGE, BatchResult, StreamTrash
+from image_cache.streams.changes.undo_table import Undo, UndoTable
 from image_cache.streams.table import StreamTable
-from image_cache.streams.trash import NO_IMAGE, SAME_IMAGE, BatchResult, StreamTrash
-from image_cache.streams.undo_table import Undo, UndoTable
-from image_cache.streams.validation import checked_title
+from image_cache.streams.upload.validation import checked_title
 
 MAX_SELECTED = 1000
 MAX_MOVED = 100  # whose originals are written again while the request waits

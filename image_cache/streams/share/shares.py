@@ -14,8 +14,8 @@ from image_cache.errors import FieldRejected, NotVisible
 from image_cache.frozen import frozen
 from image_cache.models import ImageVisibility, SharedImages, Stream, StreamImage, Viewer
 from image_cache.streams.queries import StreamQueries
-from image_cache.streams.share_table import Share, ShareTable, VisitorImage
-from image_cache.streams.validation import MAX_FILENAME_CHARS, checked_plain
+from image_cache.streams.share.share_table import Share, ShareTable, VisitorImage
+from image_cache.streams.upload.validation import MAX_FILENAME_CHARS, checked_plain
 
 logger = logging.getLogger(__name__)
 

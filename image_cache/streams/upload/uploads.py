@@ -23,10 +23,10 @@ from image_cache.imaging.variants import Facts
 from image_cache.models import ImageVisibility, Stream, StreamImage, iso_utc
 from image_cache.storage.base import Body
 from image_cache.streams.images import StreamImages
-from image_cache.streams.orphan_table import OrphanTable
-from image_cache.streams.quotas import StreamQuotas
 from image_cache.streams.table import StreamTable
-from image_cache.streams.validation import (
+from image_cache.streams.upload.orphan_table import OrphanTable
+from image_cache.streams.upload.quotas import StreamQuotas
+from image_cache.streams.upload.validation import (
     checked_description,
     checked_page,
     checked_title,
@@ -164,7 +164,7 @@ class Uploads:
         return self._store(stream, image, body, sha256, bodies=bodies, page=texts.page)
 
     def _store_video(self, stream: Stream, data: bytes | BinaryIO, texts: _Texts, wait_s: float | None) -> StreamImage:
-        from image_cache.streams import videos
+        from image_cache.streams.upload import videos
 
         with videos.open_video(data, self.limits.max_video_bytes) as opened:
             self._check_quota(stream, opened.sha256, opened.size_bytes, texts)

@@ -10,12 +10,12 @@ from dataclasses import replace
 from image_cache.db.database import Connection
 from image_cache.errors import CacheError, DuplicateImage, NotVisible, QuotaExceeded, StorageError
 from image_cache.models import Stream, StreamImage, iso_utc
+from image_cache.streams.changes.selection_table import ImageChangeTable
 from image_cache.streams.images import StreamImages
-from image_cache.streams.orphan_table import OrphanTable
-from image_cache.streams.quotas import StreamQuotas
-from image_cache.streams.selection_table import ImageChangeTable
 from image_cache.streams.table import StreamTable
-from image_cache.streams.validation import new_image_id
+from image_cache.streams.upload.orphan_table import OrphanTable
+from image_cache.streams.upload.quotas import StreamQuotas
+from image_cache.streams.upload.validation import new_image_id
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from image_cache.db.database import IntegrityError
 from image_cache.errors import FieldRejected, InvitationRejected
 from image_cache.models import ANONYMOUS, Account, NewAccount, Stream, Viewer
-from image_cache.streams.member_table import CO_OWNER, SUBSCRIBER, Invitation, Member, MemberTable
+from image_cache.streams.share.member_table import CO_OWNER, SUBSCRIBER, Invitation, Member, MemberTable
 from image_cache.text import account_key
 
 logger = logging.getLogger(__name__)

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from image_cache.db.database import DatabaseError
 from image_cache.errors import NotVisible
 from image_cache.models import Stream
+from image_cache.streams.changes.trash_table import Original, TrashedImage, TrashedStream, TrashTable
 from image_cache.streams.images import StreamImages
 from image_cache.streams.table import StreamTable
-from image_cache.streams.trash_table import Original, TrashedImage, TrashedStream, TrashTable
 from image_cache.streams.view_counts import ViewCounts
 
 logger = logging.getLogger(__name__)

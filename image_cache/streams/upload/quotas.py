@@ -7,7 +7,7 @@ from image_cache.db.database import Connection
 from image_cache.errors import FieldRejected, SpaceExceeded
 from image_cache.frozen import frozen
 from image_cache.models import Stream
-from image_cache.streams.quota_table import HeldSpace, QuotaTable
+from image_cache.streams.upload.quota_table import HeldSpace, QuotaTable
 
 AS_SET, NO_LIMIT = "default", "none"
 MAX_MB = 100_000_000
