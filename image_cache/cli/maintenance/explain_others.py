@@ -8,10 +8,10 @@ from image_cache.cli.context import CommandContext
 from image_cache.cli.maintenance.report import clock_time
 from image_cache.engine.disk import DiskTier
 from image_cache.errors import NotVisible, OriginDenied, StorageError
-from image_cache.files.index import PendingFile, StoredFile
+from image_cache.files.disk.index import PendingFile, StoredFile
 from image_cache.files.near_names import did_you_mean
 from image_cache.files.paths import DIGEST, parse_remote, part_path
-from image_cache.files.registry import RegistryFolder
+from image_cache.files.registries.registry import RegistryFolder
 from image_cache.frozen import frozen
 from image_cache.models import StreamImage
 from image_cache.resources import own_command

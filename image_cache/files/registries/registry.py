@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from image_cache.errors import CacheError, OriginDenied, StorageError, UnknownFile
-from image_cache.files.checksums import is_sha256
+from image_cache.files.download.checksums import is_sha256
 from image_cache.files.near_names import did_you_mean
 from image_cache.files.paths import Remote, name_of, parse_remote
 from image_cache.filesystem import make_folder, replacing

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from image_cache.db.database import Connection, Database, Row
+from image_cache.files.disk.schema import MIGRATIONS
 from image_cache.files.paths import Remote
-from image_cache.files.schema import MIGRATIONS
 from image_cache.frozen import frozen
 
 

@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from image_cache.errors import StorageError
-from image_cache.files.checksums import hash_file
-from image_cache.files.index import FileIndex, StoredFile
-from image_cache.files.partial import read_note
+from image_cache.files.disk.index import FileIndex, StoredFile
+from image_cache.files.disk.runtime_limits import FileLimits
+from image_cache.files.disk.usage import UsageCounters
+from image_cache.files.download.checksums import hash_file
+from image_cache.files.download.partial import read_note
 from image_cache.files.paths import Remote, note_path, parse_file_name, parse_remote, part_path
-from image_cache.files.runtime_limits import FileLimits
-from image_cache.files.usage import UsageCounters
 from image_cache.filesystem import is_locked, lock_file, make_folder, open_lock_file, try_lock
 
 logger = logging.getLogger(__name__)

@@ -3,12 +3,12 @@
 import logging
 
 from image_cache.errors import OriginDenied, UnknownFile
-from image_cache.files.index import StoredFile
+from image_cache.files.disk.index import StoredFile
+from image_cache.files.disk.store import FileStore
+from image_cache.files.download.partial import read_note, write_note
 from image_cache.files.near_names import did_you_mean
-from image_cache.files.partial import read_note, write_note
 from image_cache.files.paths import note_path
-from image_cache.files.registry import RegistryFolder
-from image_cache.files.store import FileStore
+from image_cache.files.registries.registry import RegistryFolder
 from image_cache.frozen import frozen
 
 logger = logging.getLogger(__name__)

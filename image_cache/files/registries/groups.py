@@ -5,9 +5,9 @@ from pathlib import Path
 
 from image_cache.errors import OriginDenied
 from image_cache.files.cache import FileCache
+from image_cache.files.download.queue import FIRST_ATTEMPT
 from image_cache.files.listing import Entry, entries
-from image_cache.files.queue import FIRST_ATTEMPT
-from image_cache.files.registry import BadLine, Registry, RegistryFile, RegistryFolder
+from image_cache.files.registries.registry import BadLine, Registry, RegistryFile, RegistryFolder
 from image_cache.frozen import frozen
 
 

@@ -6,8 +6,8 @@ import time
 
 from image_cache.errors import CacheError, FetchStopped, UnknownFile
 from image_cache.files.cache import FileCache
-from image_cache.files.checksums import is_sha256
-from image_cache.files.index import PendingFile
+from image_cache.files.disk.index import PendingFile
+from image_cache.files.download.checksums import is_sha256
 from image_cache.files.paths import part_path
 from image_cache.filesystem import is_locked
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from image_cache.engine.maintenance import ORPHAN_GRACE_S
 from image_cache.errors import OriginError
-from image_cache.files.attempts import drop_orphans
 from image_cache.files.cache import FileCache
-from image_cache.files.index import StoredFile
-from image_cache.files.store import FileStore, files_below
+from image_cache.files.disk.index import StoredFile
+from image_cache.files.disk.store import FileStore, files_below
+from image_cache.files.download.attempts import drop_orphans
 from image_cache.filesystem import is_locked
 
 logger = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from image_cache.config import Settings
 from image_cache.db.catalog import CatalogDatabase, SettingsTable
 from image_cache.db.database import DatabaseError
 from image_cache.errors import ConfigError
-from image_cache.files.bandwidth import SpeedLimit, clock_text, parse_hours
+from image_cache.files.download.bandwidth import SpeedLimit, clock_text, parse_hours
 from image_cache.frozen import frozen
 from image_cache.units import MEGABYTE, decimal_number
 

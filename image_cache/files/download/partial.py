@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from image_cache.errors import StorageError
-from image_cache.files.checksums import Hasher
+from image_cache.files.download.checksums import Hasher
 from image_cache.files.paths import note_path
 from image_cache.filesystem import make_folder, replacing, try_lock
 from image_cache.units import MEGABYTE

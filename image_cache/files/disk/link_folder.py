@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from image_cache.errors import CacheError, StorageError
-from image_cache.files.index import StoredFile
+from image_cache.files.disk.index import StoredFile
+from image_cache.files.disk.store import FileStore
 from image_cache.files.paths import MAX_NAME_CHARS, suffix
-from image_cache.files.store import FileStore
 from image_cache.filesystem import make_folder, temp_path
 
 MARK = ".vinylvault-links"  # identity and name of each link; what else is in the folder belongs to a person

@@ -3,7 +3,7 @@
 import logging
 
 from image_cache.db.database import DatabaseError
-from image_cache.files.index import FileIndex
+from image_cache.files.disk.index import FileIndex
 from image_cache.frozen import frozen
 
 logger = logging.getLogger(__name__)

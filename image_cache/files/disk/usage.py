@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from image_cache.db.database import DatabaseError
-from image_cache.files.index import FileIndex
+from image_cache.files.disk.index import FileIndex
 
 logger = logging.getLogger(__name__)
 

@@ -17,14 +17,14 @@ from image_cache.errors import (
     OriginUnavailable,
     StorageError,
 )
-from image_cache.files.attempts import AttemptTable
-from image_cache.files.bandwidth import Throttle
-from image_cache.files.fetch import Fetch
-from image_cache.files.fetch_terms import FetchOutcome, Opener, Progress
-from image_cache.files.index import FileIndex, StoredFile
-from image_cache.files.partial import FetchEffort, PartialFile
+from image_cache.files.disk.index import FileIndex, StoredFile
+from image_cache.files.disk.store import FileStore
+from image_cache.files.download.attempts import AttemptTable
+from image_cache.files.download.bandwidth import Throttle
+from image_cache.files.download.fetch import Fetch
+from image_cache.files.download.fetch_terms import FetchOutcome, Opener, Progress
+from image_cache.files.download.partial import FetchEffort, PartialFile
 from image_cache.files.paths import Remote, file_path, part_path
-from image_cache.files.store import FileStore
 from image_cache.frozen import frozen
 from image_cache.net.backoff import retry_delay_s
 

@@ -16,9 +16,9 @@ from image_cache.errors import (
     OriginTooLarge,
     OriginUnavailable,
 )
-from image_cache.files.checksums import announced, check_head, content_range, is_whole_by_416, validators
-from image_cache.files.fetch_terms import AttemptLog, FetchControl, FetchOutcome, Opener, Progress, Sources, logged
-from image_cache.files.partial import FetchEffort, PartialFile, PartialMetadata
+from image_cache.files.download.checksums import announced, check_head, content_range, is_whole_by_416, validators
+from image_cache.files.download.fetch_terms import AttemptLog, FetchControl, FetchOutcome, Opener, Progress, Sources, logged
+from image_cache.files.download.partial import FetchEffort, PartialFile, PartialMetadata
 from image_cache.files.paths import Remote
 from image_cache.net.deadline import IN_ONE_GO, LARGE_FILES, MinimumSpeed
 from image_cache.units import size
