@@ -19,7 +19,7 @@ from image_cache.web.context import OWNER_ROLES, services
 from image_cache.web.rate_limits import limiter
 from image_cache.web.request_body import larger_body
 from image_cache.web.streams import view_models as views
-from image_cache.web.streams.bands import undo_band
+from image_cache.web.streams.changes.bands import undo_band
 from image_cache.web.streams.looks import (
     HAND,
     TAKEN,

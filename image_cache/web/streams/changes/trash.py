@@ -17,7 +17,7 @@ from image_cache.web.context import STATIC_DIR, services
 from image_cache.web.rate_limits import limiter
 from image_cache.web.responses import ImageResponse, placeholder_response
 from image_cache.web.security import IMAGE_POLICY
-from image_cache.web.streams.bands import trashed_by
+from image_cache.web.streams.changes.bands import trashed_by
 from image_cache.web.streams.view_models import trashed_view
 from image_cache.web.streams.viewer import require_editor, viewer
 from image_cache.web.streams.views import page_of

@@ -18,7 +18,7 @@ from image_cache.web.actions import log_action
 from image_cache.web.context import services
 from image_cache.web.rate_limits import limiter
 from image_cache.web.request_body import BodyLimits, larger_body
-from image_cache.web.streams.shared import facts_of, open_share, protect, visitor_page
+from image_cache.web.streams.share.shared import facts_of, open_share, protect, visitor_page
 from image_cache.web.streams.uploads import body_limits_of, files_of_form, store_file
 from image_cache.web.streams.view_models import max_video_bytes
 
