@@ -17,7 +17,7 @@ from app import create_app
 from benchmarks.measure import machine, pss_mb, table
 from image_cache.config import Settings
 from image_cache.models import StreamImage, iso_utc
-from image_cache.streams.validation import new_image_id
+from image_cache.streams.upload.validation import new_image_id
 from tests.support.vault import Vault, compiled_in
 from tests.support.visitor import SLUG, Browser, prepared
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from image_cache.errors import CacheError
 from image_cache.files.cache import FileCache
-from image_cache.files.pins import pin
-from image_cache.files.registry import RegistryFile
+from image_cache.files.disk.pins import pin
+from image_cache.files.registries.registry import RegistryFile
 
 WORKERS = 2  # large files at a time, as in the background queue
 ROUNDS = 4  # further tries of what failed for a reason that may pass, after all others

@@ -16,21 +16,21 @@ from image_cache.db.database import DatabaseError
 from image_cache.engine.pool import PeriodicJob, Pool
 from image_cache.errors import CacheError, ConfigError, OriginDenied, OriginError, StorageError, UnknownFile
 from image_cache.files import listing
-from image_cache.files.attempts import Attempt, AttemptTable
 from image_cache.files.cache import FileCache
-from image_cache.files.index import StoredFile
-from image_cache.files.maintenance import remove_expired, sweep
+from image_cache.files.disk.index import StoredFile
+from image_cache.files.disk.maintenance import remove_expired, sweep
+from image_cache.files.disk.runtime_limits import TTL, FileLimits, FileRuntimeLimits, check_range
+from image_cache.files.download.attempts import Attempt, AttemptTable
+from image_cache.files.download.queue import FileQueue
 from image_cache.files.paths import DIGEST
-from image_cache.files.queue import FileQueue
-from image_cache.files.runtime_limits import TTL, FileLimits, FileRuntimeLimits, check_range
 from image_cache.imaging.volume import Preview, Previewer, is_installed, is_volume
 from image_cache.net.lazy_client import LazyHttpClient, make_fetcher, make_policy
 from image_cache.net.url import parse_url
 
 if TYPE_CHECKING:
-    from image_cache.files.groups import FileGroups
-    from image_cache.files.link_folder import LinkReport
-    from image_cache.files.logins import Logins
+    from image_cache.files.disk.link_folder import LinkReport
+    from image_cache.files.download.logins import Logins
+    from image_cache.files.registries.groups import FileGroups
     from image_cache.net.client import HttpResponse  # imports urllib3
 
 logger = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ class FileServices:
     @cached_property
     def groups(self) -> "FileGroups":
         """The registries, and what can be done with all files of one."""
-        from image_cache.files.groups import FileGroups  # rarely used
+        from image_cache.files.registries.groups import FileGroups  # rarely used
 
         return FileGroups(self.cache, self.settings.file_registries_dir, self.settings.IMAGE_SERVER, self.wake)
 
@@ -159,7 +159,7 @@ class FileServices:
         """Pin a file, so that it is never evicted, or unpin it; one that is downloading too. Raises `UnknownFile`."""
         if not DIGEST.fullmatch(digest):
             raise UnknownFile("No such file.")
-        from image_cache.files.pins import pin  # rarely used
+        from image_cache.files.disk.pins import pin  # rarely used
 
         pin(self.cache, digest, is_pinned=is_pinned)
 
@@ -212,7 +212,7 @@ class FileServices:
         folder, is_hard = self.limits.link_folder()
         if not folder:
             return None
-        from image_cache.files.link_folder import update_links  # rarely used
+        from image_cache.files.disk.link_folder import update_links  # rarely used
 
         names = {member.digest: member.file.name for group in self.groups.all() for member in group.members}
         return update_links(self.cache, Path(folder), names, is_hard=is_hard)
@@ -273,7 +273,7 @@ class FileOpener:
 
     @cached_property
     def logins(self) -> "Logins":
-        from image_cache.files.logins import Logins  # most vaults have none
+        from image_cache.files.download.logins import Logins  # most vaults have none
 
         return Logins(self._credentials)
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from image_cache.engine.flight import SingleFlight
 from image_cache.errors import ChecksumMismatch
-from image_cache.files.bandwidth import Throttle
-from image_cache.files.checksums import is_sha256
-from image_cache.files.fetch_terms import Opener, Progress
-from image_cache.files.index import StoredFile
-from image_cache.files.loader import FileLoader, FileRequest
-from image_cache.files.runtime_limits import FileLimits
-from image_cache.files.store import FileStore
+from image_cache.files.disk.index import StoredFile
+from image_cache.files.disk.runtime_limits import FileLimits
+from image_cache.files.disk.store import FileStore
+from image_cache.files.download.bandwidth import Throttle
+from image_cache.files.download.checksums import is_sha256
+from image_cache.files.download.fetch_terms import Opener, Progress
+from image_cache.files.download.loader import FileLoader, FileRequest
 
 logger = logging.getLogger(__name__)
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from image_cache.errors import CacheError, FileRejected, StorageError, TableRejected
-from image_cache.files.index import StoredFile
-from image_cache.files.loader import publish
-from image_cache.files.partial import PartialFile, PartialMetadata
+from image_cache.files.disk.index import StoredFile
+from image_cache.files.disk.store import FileStore
+from image_cache.files.download.loader import publish
+from image_cache.files.download.partial import PartialFile, PartialMetadata
 from image_cache.files.paths import file_path, part_path
-from image_cache.files.store import FileStore
 
 TABLE = "cache_metadata.json"
 MAX_TABLE_BYTES = 64 << 20

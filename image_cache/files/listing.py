@@ -4,7 +4,7 @@ import time
 from typing import Any
 
 from image_cache.files.cache import FileCache
-from image_cache.files.index import PendingFile, StoredFile
+from image_cache.files.disk.index import PendingFile, StoredFile
 from image_cache.files.paths import part_path
 from image_cache.filesystem import is_locked
 from image_cache.frozen import frozen

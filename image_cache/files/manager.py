@@ -16,9 +16,9 @@ from image_cache.db.open_catalog import has_catalog, open_catalog
 from image_cache.errors import StorageError
 from image_cache.files.build import FileOpener, open_files
 from image_cache.files.cache import FileCache
+from image_cache.files.disk.maintenance import remove_expired
+from image_cache.files.disk.runtime_limits import FileLimits, FileRuntimeLimits
 from image_cache.files.listing import stats
-from image_cache.files.maintenance import remove_expired
-from image_cache.files.runtime_limits import FileLimits, FileRuntimeLimits
 from image_cache.units import MEGABYTE
 
 logger = logging.getLogger(__name__)

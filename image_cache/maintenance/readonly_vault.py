@@ -35,8 +35,8 @@ from image_cache.engine.stats.history import (
     sd_wear,
 )
 from image_cache.engine.stats.miss_ratio import MissRatioCurve, reuse_curve
-from image_cache.files.index import FileIndex
-from image_cache.files.runtime_limits import FileLimits, FileRuntimeLimits
+from image_cache.files.disk.index import FileIndex
+from image_cache.files.disk.runtime_limits import FileLimits, FileRuntimeLimits
 from image_cache.frozen import frozen
 from image_cache.imaging.variants import cover_variants
 from image_cache.importers.artwork.table import ArtworkTable
@@ -44,7 +44,7 @@ from image_cache.models import Album
 from image_cache.records.orders.appearance_table import RecordAppearanceTable
 from image_cache.records.table import AlbumTable
 from image_cache.streams.cache import NAMESPACE as STREAMS
-from image_cache.streams.usage_table import OwnerUsage, OwnerUsageTable
+from image_cache.streams.upload.usage_table import OwnerUsage, OwnerUsageTable
 from image_cache.units import MEGABYTE
 
 

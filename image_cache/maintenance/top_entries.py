@@ -9,7 +9,7 @@ from dataclasses import asdict
 from image_cache.db.open_catalog import has_catalog
 from image_cache.engine.cache import Cache
 from image_cache.engine.key import Key, digest_of
-from image_cache.files.index import StoredFile
+from image_cache.files.disk.index import StoredFile
 from image_cache.frozen import frozen
 from image_cache.maintenance.cache_figures import COVERS, FILES, STREAMS
 from image_cache.maintenance.readonly_vault import ReadonlyVault

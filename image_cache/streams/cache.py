@@ -23,7 +23,7 @@ from image_cache.engine.memory import MemoryTier
 from image_cache.engine.stats.counters import Counters
 from image_cache.errors import StorageError
 from image_cache.filesystem import make_folder
-from image_cache.streams.validation import checked_page
+from image_cache.streams.upload.validation import checked_page
 from image_cache.units import MEGABYTE
 
 logger = logging.getLogger(__name__)

@@ -18,10 +18,10 @@ from image_cache.models import StreamImage
 from image_cache.storage.base import Storage
 from image_cache.storage.local import LocalStorage
 from image_cache.streams.cache import StreamImageCache
-from image_cache.streams.orphan_table import OrphanTable
+from image_cache.streams.changes.trash_table import TrashTable
 from image_cache.streams.render_queue import RenderJob, RenderQueue
 from image_cache.streams.table import StreamTable
-from image_cache.streams.trash_table import TrashTable
+from image_cache.streams.upload.orphan_table import OrphanTable
 from image_cache.streams.variant_sets import SETS, unrendered
 
 logger = logging.getLogger(__name__)

@@ -15,8 +15,8 @@ from typing import Any
 from image_cache.errors import CacheError, DuplicateImage, FieldRejected, TableRejected
 from image_cache.models import ImageVisibility, Viewer
 from image_cache.streams.manager import StreamImageManager
-from image_cache.streams.uploads import Upload
-from image_cache.streams.validation import checked_description, checked_slug, checked_title, checked_visibility
+from image_cache.streams.upload.uploads import Upload
+from image_cache.streams.upload.validation import checked_description, checked_slug, checked_title, checked_visibility
 from image_cache.units import MEGABYTE
 
 MAX_FILE_BYTES = 50_000_000

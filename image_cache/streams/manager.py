@@ -25,19 +25,19 @@ from image_cache.storage.base import Storage
 from image_cache.storage.factory import open_storage
 from image_cache.storage.local import LocalStorage
 from image_cache.streams.cache import StreamImageCache
+from image_cache.streams.changes.moving import StreamMoving
+from image_cache.streams.changes.selection import StreamSelection
+from image_cache.streams.changes.trash import StreamTrash
 from image_cache.streams.images import StreamImages
-from image_cache.streams.member_table import MemberTable
-from image_cache.streams.members import StreamMembers
-from image_cache.streams.moving import StreamMoving
 from image_cache.streams.queries import StreamQueries, without_edit_rights
-from image_cache.streams.quotas import StreamQuotas
-from image_cache.streams.selection import StreamSelection
-from image_cache.streams.share_table import ShareTable
-from image_cache.streams.shares import StreamShares
+from image_cache.streams.share.member_table import MemberTable
+from image_cache.streams.share.members import StreamMembers
+from image_cache.streams.share.share_table import ShareTable
+from image_cache.streams.share.shares import StreamShares
 from image_cache.streams.table import StreamTable
-from image_cache.streams.trash import StreamTrash
-from image_cache.streams.uploads import Upload, UploadLimits, Uploads
-from image_cache.streams.validation import (
+from image_cache.streams.upload.quotas import StreamQuotas
+from image_cache.streams.upload.uploads import Upload, UploadLimits, Uploads
+from image_cache.streams.upload.validation import (
     SLUG,
     checked_description,
     checked_image_id,

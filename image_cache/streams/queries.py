@@ -11,7 +11,7 @@ from image_cache.frozen import frozen
 from image_cache.models import ImageVisibility, Stream, StreamImage, Viewer
 from image_cache.streams.cache import StreamImageCache
 from image_cache.streams.table import StreamTable
-from image_cache.streams.validation import SLUG, checked_image_id
+from image_cache.streams.upload.validation import SLUG, checked_image_id
 from image_cache.text import fold
 from image_cache.visibility import is_member, may_edit, may_see
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from flask import request
 
-from image_cache.files.bandwidth import words_for_log
+from image_cache.files.download.bandwidth import words_for_log
 from image_cache.text import account_key
 from image_cache.web.context import account, api_token, is_local_request, services
 

@@ -57,18 +57,18 @@ from image_cache.web.site import site
 from image_cache.web.stats.value import valuing
 from image_cache.web.stats.views import stats
 from image_cache.web.streams.api import stream_api
+from image_cache.web.streams.changes.selection import stream_selection
+from image_cache.web.streams.changes.trash import stream_trash
 from image_cache.web.streams.downloads import stream_downloads
 from image_cache.web.streams.feed import stream_feed
 from image_cache.web.streams.media import stream_media
-from image_cache.web.streams.members import stream_members
-from image_cache.web.streams.selection import stream_selection
-from image_cache.web.streams.shared import shared_pages
-from image_cache.web.streams.sharing import stream_sharing
+from image_cache.web.streams.share.members import stream_members
+from image_cache.web.streams.share.shared import shared_pages
+from image_cache.web.streams.share.sharing import stream_sharing
+from image_cache.web.streams.share.visitor_uploads import visitor_uploads
 from image_cache.web.streams.slideshow import stream_slideshow
-from image_cache.web.streams.trash import stream_trash
 from image_cache.web.streams.view_models import register_stream_helpers
 from image_cache.web.streams.views import streams
-from image_cache.web.streams.visitor_uploads import visitor_uploads
 from image_cache.web.template_helpers import register_helpers
 
 

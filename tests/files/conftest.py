@@ -9,7 +9,7 @@ import pytest
 from image_cache.config import Settings
 from image_cache.files.build import FileOpener, open_files
 from image_cache.files.cache import FileCache
-from image_cache.files.runtime_limits import FileLimits
+from image_cache.files.disk.runtime_limits import FileLimits
 from tests.support.clock import FakeClock
 from tests.support.origin import Origin
 

@@ -9,10 +9,10 @@ import pytest
 from image_cache.config import Settings
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.errors import ConfigError
-from image_cache.files.bandwidth import SpeedLimit, Throttle, parse_hours, speed_words
 from image_cache.files.build import FileOpener, open_files
 from image_cache.files.cache import FileCache
-from image_cache.files.runtime_limits import FileLimits, FileRuntimeLimits
+from image_cache.files.disk.runtime_limits import FileLimits, FileRuntimeLimits
+from image_cache.files.download.bandwidth import SpeedLimit, Throttle, parse_hours, speed_words
 from tests.files.conftest import MB, noise
 from tests.support.origin import Origin
 from tests.support.volumes import serve

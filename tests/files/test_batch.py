@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from image_cache.files.batch import BatchProgress, FileBatch
-from image_cache.files.groups import FileGroups
-from image_cache.files.queue import FileQueue
-from image_cache.files.registry import Registry
+from image_cache.files.download.queue import FileQueue
+from image_cache.files.registries.groups import FileGroups
+from image_cache.files.registries.registry import Registry
 from tests.files.conftest import Make, noise
 from tests.files.test_scripts import flask
 from tests.support.origin import Origin

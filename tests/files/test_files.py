@@ -33,12 +33,12 @@ from image_cache.errors import (
 )
 from image_cache.files.build import FileOpener, open_files
 from image_cache.files.cache import FileCache
-from image_cache.files.fetch import Fetch
-from image_cache.files.fetch_terms import FetchOutcome
-from image_cache.files.maintenance import remove_expired, sweep
-from image_cache.files.partial import PartialFile
+from image_cache.files.disk.maintenance import remove_expired, sweep
+from image_cache.files.disk.runtime_limits import FileLimits
+from image_cache.files.download.fetch import Fetch
+from image_cache.files.download.fetch_terms import FetchOutcome
+from image_cache.files.download.partial import PartialFile
 from image_cache.files.paths import parse_remote, part_path
-from image_cache.files.runtime_limits import FileLimits
 from image_cache.filesystem import is_locked
 from image_cache.net.deadline import MinimumSpeed
 from tests.files.conftest import MB, Make, noise

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from image_cache.errors import CacheError
-from image_cache.files.link_folder import MARK, update_links
+from image_cache.files.disk.link_folder import MARK, update_links
 from tests.files.conftest import Make, noise
 from tests.support.clock import FakeClock
 from tests.support.origin import Origin

@@ -9,7 +9,7 @@ import pytest
 
 from image_cache.errors import OriginError, StorageError, UnknownFile
 from image_cache.files.cache import FileCache
-from image_cache.files.logins import BadLogin, Login, Logins, netrc_logins, origin_of
+from image_cache.files.download.logins import BadLogin, Login, Logins, netrc_logins, origin_of
 from tests.files.conftest import Make, noise
 from tests.support.origin import Origin
 from tests.support.volumes import serve

@@ -5,7 +5,7 @@ import hashlib
 import pytest
 
 from image_cache.errors import ChecksumMismatch, OriginNotFound
-from image_cache.files.attempts import AttemptTable
+from image_cache.files.download.attempts import AttemptTable
 from tests.files.conftest import MB, Make, noise
 from tests.support.origin import Origin
 from tests.support.volumes import serve

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from image_cache.errors import OriginTooLarge, UnknownFile
-from image_cache.files.maintenance import remove_expired
-from image_cache.files.pins import OriginUsage, find_file, pin, prune, unused, usage_by_origin
-from image_cache.files.registry import RegistryFolder
+from image_cache.files.disk.maintenance import remove_expired
+from image_cache.files.disk.pins import OriginUsage, find_file, pin, prune, unused, usage_by_origin
+from image_cache.files.registries.registry import RegistryFolder
 from tests.files.conftest import Make, noise
 from tests.support.clock import FakeClock
 from tests.support.origin import Origin

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from image_cache.errors import UnknownFile
-from image_cache.files.registry import BadRegistry, Registry, RegistryFile, RegistryFolder
+from image_cache.files.registries.registry import BadRegistry, Registry, RegistryFile, RegistryFolder
 
 A, B = "a" * 64, "b" * 64
 TEXT = f"""\

@@ -30,9 +30,9 @@ from image_cache.storage.local import Body, LocalStorage
 from image_cache.streams import Upload, UploadLimits
 from image_cache.streams.build import get_image_manager
 from image_cache.streams.legacy_import import import_original
-from image_cache.streams.orphan_table import OrphanTable
-from image_cache.streams.uploads import HEAD_BYTES
-from image_cache.streams.validation import new_image_id, slug_of
+from image_cache.streams.upload.orphan_table import OrphanTable
+from image_cache.streams.upload.uploads import HEAD_BYTES
+from image_cache.streams.upload.validation import new_image_id, slug_of
 from image_cache.visibility import may_edit, may_own, may_see
 from tests.support.catalogs import Catalogs, catalog_at
 from tests.support.clock import FakeClock

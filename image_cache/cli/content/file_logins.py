@@ -10,7 +10,7 @@ from image_cache.cli.action_log import log_action
 from image_cache.cli.command import VaultCommand
 from image_cache.cli.content.files import opened_file_services
 from image_cache.cli.context import CommandContext
-from image_cache.files.logins import netrc_logins
+from image_cache.files.download.logins import netrc_logins
 from image_cache.units import counted
 
 ORIGIN = click.argument("origin")

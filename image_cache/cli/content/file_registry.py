@@ -10,7 +10,7 @@ from image_cache.cli.content.files import opened_file_services
 from image_cache.cli.context import CommandContext
 from image_cache.errors import CacheError
 from image_cache.files.paths import name_of
-from image_cache.files.registry import MAX_TEXT_BYTES
+from image_cache.files.registries.registry import MAX_TEXT_BYTES
 from image_cache.units import counted, size
 
 NAME = click.argument("name")

@@ -11,8 +11,8 @@ from image_cache.cli.content.files import opened_file_services, opened_files, se
 from image_cache.cli.context import CommandContext
 from image_cache.cli.params import AbsolutePath
 from image_cache.errors import CacheError
-from image_cache.files.bandwidth import speed_words, words_for_log
-from image_cache.files.pins import find_file, pin, prune, unused, usage_by_origin
+from image_cache.files.disk.pins import find_file, pin, prune, unused, usage_by_origin
+from image_cache.files.download.bandwidth import speed_words, words_for_log
 from image_cache.units import counted, size
 
 UNITS_S = {"m": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}

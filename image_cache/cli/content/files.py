@@ -18,10 +18,10 @@ from image_cache.errors import CacheError, OriginError, UnknownFile
 from image_cache.files.batch import BatchProgress, FileBatch
 from image_cache.files.build import FileServices
 from image_cache.files.cache import FileCache
+from image_cache.files.disk.pins import pin
 from image_cache.files.legacy_import import import_layout
 from image_cache.files.listing import Entry, entries
-from image_cache.files.pins import pin
-from image_cache.files.registry import RegistryFile
+from image_cache.files.registries.registry import RegistryFile
 from image_cache.units import counted, size
 
 

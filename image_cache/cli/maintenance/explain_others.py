@@ -9,16 +9,16 @@ from image_cache.cli.maintenance.report import clock_time
 from image_cache.db.open_catalog import has_catalog
 from image_cache.engine.disk import DiskTier
 from image_cache.errors import NotVisible, OriginDenied, StorageError
-from image_cache.files.index import PendingFile, StoredFile
+from image_cache.files.disk.index import PendingFile, StoredFile
 from image_cache.files.near_names import did_you_mean
 from image_cache.files.paths import DIGEST, parse_remote, part_path
-from image_cache.files.registry import RegistryFolder
+from image_cache.files.registries.registry import RegistryFolder
 from image_cache.frozen import frozen
 from image_cache.models import StreamImage
 from image_cache.resources import own_command
 from image_cache.streams import StreamImageCache
 from image_cache.streams.table import StreamTable
-from image_cache.streams.validation import checked_image_id
+from image_cache.streams.upload.validation import checked_image_id
 
 WHEN = "%Y-%m-%d %H:%M:%S"
 OUR_FILE = re.compile(r"/files/([0-9a-f]{32})(?:[/?#]|$)")

@@ -4,7 +4,7 @@ from image_cache.cli.context import CommandContext
 from image_cache.cli.services import opened_services
 from image_cache.errors import CacheError
 from image_cache.files.batch import BatchProgress, FileBatch
-from image_cache.files.registry import RegistryFile
+from image_cache.files.registries.registry import RegistryFile
 from image_cache.streams import StreamImageCache
 from image_cache.streams.table import StreamTable
 from image_cache.streams.variant_sets import SETS

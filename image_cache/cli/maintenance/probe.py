@@ -14,8 +14,8 @@ from image_cache.covers.identity import identify
 from image_cache.db.database import DatabaseError
 from image_cache.errors import CacheError, DecoderFailed, ImageRejected, OriginError, OriginTooLarge, StorageError
 from image_cache.files.build import FileOpener
-from image_cache.files.checksums import content_range
-from image_cache.files.index import PendingFile, StoredFile
+from image_cache.files.disk.index import PendingFile, StoredFile
+from image_cache.files.download.checksums import content_range
 from image_cache.files.paths import parse_remote
 from image_cache.imaging.decoder import Decoder
 from image_cache.models import StreamImage

@@ -27,7 +27,7 @@ from image_cache.engine.inspection import inspect_disk
 from image_cache.engine.key import key_of_path
 from image_cache.engine.maintenance import rebuild_from_files, sweep
 from image_cache.errors import CacheError, QueueFull, StorageError
-from image_cache.files.index import FileIndex
+from image_cache.files.disk.index import FileIndex
 from image_cache.filesystem import make_folder
 from image_cache.maintenance.health.data import OURS
 from image_cache.maintenance.health.examine import examine

@@ -13,7 +13,7 @@ from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection, DatabaseError
 from image_cache.engine.registry import cover_facts
 from image_cache.errors import CacheError, OriginDenied
-from image_cache.files.index import FileIndex, file_facts
+from image_cache.files.disk.index import FileIndex, file_facts
 from image_cache.files.paths import parse_remote
 from image_cache.maintenance.backup.staging import Staging
 from image_cache.records.table import AlbumTable

@@ -4,9 +4,9 @@ import contextlib
 from pathlib import Path
 
 from image_cache.files.cache import FileCache
-from image_cache.files.checksums import hash_file
-from image_cache.files.index import StoredFile
-from image_cache.files.maintenance import leftovers
+from image_cache.files.disk.index import StoredFile
+from image_cache.files.disk.maintenance import leftovers
+from image_cache.files.download.checksums import hash_file
 from image_cache.maintenance.scrub.checker import ScrubPass
 
 

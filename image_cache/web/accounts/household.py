@@ -7,7 +7,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from image_cache.accounts.household import INVITED, device_name
 from image_cache.accounts.household_table import AccountLink
 from image_cache.errors import AccountRejected, FieldRejected
-from image_cache.streams.quotas import AS_SET
+from image_cache.streams.upload.quotas import AS_SET
 from image_cache.units import size
 from image_cache.web.access import Role, declare_access
 from image_cache.web.accounts.views import start_session

@@ -12,8 +12,8 @@ from image_cache.web.context import services
 from image_cache.web.template_helpers import rough
 
 if TYPE_CHECKING:
-    from image_cache.files.attempts import Attempt
-    from image_cache.files.groups import FileGroup
+    from image_cache.files.download.attempts import Attempt
+    from image_cache.files.registries.groups import FileGroup
 
 LAMPS = {"fresh": "well", "stale": "waiting", "corrupt": "failed"}
 FETCH_LAMPS = {"working": "working", "waiting": "waiting", "paused": "waiting", "cut": "warning", "failed": "failed"}

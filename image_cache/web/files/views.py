@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from image_cache.db.database import DatabaseError
 from image_cache.errors import CacheError, ConfigError, DecoderFailed, FileRejected, OriginDenied, StorageError, UnknownFile
-from image_cache.files.bandwidth import speed_words
+from image_cache.files.download.bandwidth import speed_words
 from image_cache.files.paths import DIGEST
 from image_cache.imaging.volume import Preview
 from image_cache.web.access import Role, declare_access

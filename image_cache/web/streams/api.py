@@ -8,7 +8,7 @@ from werkzeug.exceptions import BadRequest
 from image_cache.accounts.tokens import MANAGE, READ, UPLOAD
 from image_cache.errors import FieldRejected, NotVisible
 from image_cache.models import Stream, StreamImage
-from image_cache.streams.validation import checked_image_id
+from image_cache.streams.upload.validation import checked_image_id
 from image_cache.units import counted, whole_number
 from image_cache.visibility import may_edit, may_own
 from image_cache.web.access import Role, declare_access

@@ -14,7 +14,7 @@ from image_cache.imaging.variants import fit
 from image_cache.models import ANONYMOUS, ImageVisibility, Stream, StreamImage, Viewer
 from image_cache.streams import EXTENSIONS, StreamCard, TrashedImage, without_edit_rights
 from image_cache.streams.build import get_cached_image_display as display
-from image_cache.streams.quotas import OwnerSpace
+from image_cache.streams.upload.quotas import OwnerSpace
 from image_cache.visibility import is_member, may_edit, may_own
 from image_cache.web.context import OWNER_ROLES, services
 from image_cache.web.streams.shapes import row_sizes, shape_of, square_sizes

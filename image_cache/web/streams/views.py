@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from image_cache.errors import FieldRejected, NotVisible
 from image_cache.models import ImageVisibility, Stream, StreamImage
 from image_cache.streams import TRASH_DAYS, TrashedStream
-from image_cache.streams.selection import TRASH
+from image_cache.streams.changes.selection import TRASH
 from image_cache.units import whole_number
 from image_cache.visibility import may_edit, may_own
 from image_cache.web.access import Role, declare_access
@@ -19,7 +19,7 @@ from image_cache.web.context import OWNER_ROLES, services
 from image_cache.web.rate_limits import limiter
 from image_cache.web.request_body import larger_body
 from image_cache.web.streams import view_models as views
-from image_cache.web.streams.bands import undo_band
+from image_cache.web.streams.changes.bands import undo_band
 from image_cache.web.streams.looks import (
     HAND,
     TAKEN,

@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from image_cache.models import ImageVisibility
-from image_cache.streams.shares import DAY_S, UNDO_S
+from image_cache.streams.share.shares import DAY_S, UNDO_S
 from tests.support.clock import FakeClock
 from tests.support.inside import Inside, form_token
 from tests.support.stage import KINDS, SLUG, Stage

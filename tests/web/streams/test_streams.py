@@ -20,7 +20,7 @@ from image_cache.maintenance.health.examine import examine
 from image_cache.models import ImageVisibility, StreamImage, iso_utc
 from image_cache.storage.local import LocalStorage
 from image_cache.streams import Upload
-from image_cache.streams.validation import new_image_id
+from image_cache.streams.upload.validation import new_image_id
 from image_cache.web.access import Role, declare_access
 from image_cache.web.request_body import UploadBuffer
 from image_cache.web.streams.uploads import ANIMATED

@@ -10,7 +10,7 @@ from werkzeug.test import TestResponse
 
 from image_cache.models import ImageVisibility
 from image_cache.streams import UploadLimits
-from image_cache.streams.shares import DAY_S, MAX_SENT_PER_DAY
+from image_cache.streams.share.shares import DAY_S, MAX_SENT_PER_DAY
 from tests.support.clock import FakeClock
 from tests.support.inside import Inside, form_token
 from tests.support.pictures import animation

@@ -1,0 +1,1 @@
+"""Files on disk: their rows, their limits, what keeps or removes them."""

@@ -1,0 +1,1 @@
+"""Download: from the queue to a file that is whole and verified."""

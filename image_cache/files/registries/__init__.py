@@ -1,0 +1,1 @@
+"""Registries: lists of file names with checksums and URLs, and their files as a group."""

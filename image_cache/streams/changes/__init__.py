@@ -1,0 +1,1 @@
+"""Changes of images that a stream has: many at once, moved, deleted, restored, and undone."""

@@ -1,0 +1,1 @@
+"""Sharing: members, invite links, and links for visitors without an account."""

@@ -1,0 +1,1 @@
+"""Upload: what comes in, is validated and stored, and how much space an owner has."""

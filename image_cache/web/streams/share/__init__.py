@@ -1,0 +1,1 @@
+"""Sharing: members, links and their pages for visitors, and what visitors send."""
