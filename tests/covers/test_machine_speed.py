@@ -72,7 +72,6 @@ class WatchedDecoder(Decoder):
 
 
 def test_a_measurement_may_take_as_long_as_on_the_slowest_machine(index: Index) -> None:
-    """An emulated board needs more than the 10 s of a fast machine for it, and was never measured."""
     with contextlib.closing(WatchedDecoder(256 << 20)) as decoder:
         decoder.fails = True
         MachineSpeed(index, decoder).apply()

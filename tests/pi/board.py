@@ -106,6 +106,7 @@ class Board:
 
     def continued(self) -> None:
         """Continue the machine whose service has started, and wait until it responds."""
+        self._browser = None  # its session is the one of the frozen machine, not what an earlier case made of it
         self.guest.start(overlay(self.case_disk, self.frozen_disk), frozen=self.frozen)
         self._begin()
         self.wait_until(self.responds)

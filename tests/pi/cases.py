@@ -51,9 +51,13 @@ def percent(part: int, whole: int) -> str:
 
 
 def upload(board: Board, body: bytes) -> tuple[int, str, float]:
-    """Upload an image: the status, its identifier or what was said, and the seconds it took."""
+    """Upload an image: the status, its identifier or what was said, and the seconds it took. Tries again as the page's script does."""
     began = time.monotonic()
-    reply = board.owner.upload(body, visibility="public")
+    for _ in range(3):
+        reply = board.owner.upload(body, visibility="public")
+        if reply.status != 503 or "retry-after" not in reply.headers:
+            break
+        time.sleep(float(reply.headers["retry-after"]))
     took = time.monotonic() - began
     try:
         result = reply.json()["results"][0]
@@ -407,6 +411,7 @@ def backup(board: Board) -> None:
     status, printed = board.command("restore /srv/all.tar")
     assert status == 0, printed
     board.wait_until(board.responds, 900)
+    board.owner.log_in("owner")  # no session outlives a restore
     kept = sum(_sha256_of_original(board, image_id) == digest for image_id, digest in ids.items())
     board.note(
         restored=printed.strip().splitlines()[-1], catalogue=board.health()["Catalogue"]["message"], originals=percent(kept, 3)
