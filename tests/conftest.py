@@ -87,7 +87,8 @@ def module_catalogs(request: pytest.FixtureRequest) -> Iterator[Catalogs]:
 
 def _catalogs(request: pytest.FixtureRequest) -> Iterator[Catalogs]:
     if request.param == "sqlite":
-        yield SqliteCatalogs()
+        with current(SqliteCatalogs()) as opened:  # beside what the tests of a module share, which may be in the other
+            yield opened
         return
     with closing(PostgresCatalogs(request.getfixturevalue("schema_pool"))) as opened, current(opened):
         yield opened

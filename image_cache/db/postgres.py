@@ -106,6 +106,7 @@ class PgDatabase(CatalogDatabase):
             unused, self._spare = self._spare, []
         for conn in unused:
             conn.close()
+        self._tokenizer.close()
 
     def __del__(self) -> None:
         for conn in getattr(self, "_spare", []):

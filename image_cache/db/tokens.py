@@ -63,6 +63,18 @@ class Tokenizer:
             finally:
                 self._conn.execute("ROLLBACK")
 
+    def close(self) -> None:
+        with self._lock:
+            conn, self._conn = self._conn, None
+        if conn is not None:
+            conn.close()
+
+    def __del__(self) -> None:
+        """Close what a script forgot to close. Python 3.13 warns of each connection that is left to the garbage collector."""
+        conn = getattr(self, "_conn", None)
+        if conn is not None:
+            conn.close()
+
 
 class _Question:
     """One reading of an FTS5 expression: phrases, `*`, AND, OR, brackets, columns; side by side means AND."""

@@ -134,6 +134,14 @@ def chromium() -> Iterator[Any]:
         pytest.skip("no Chromium on this machine")
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=ARGS)
+        new_context = browser.new_context
+
+        def new_patient_context(**options: Any) -> Any:
+            context = new_context(**options)
+            context.set_default_timeout(PATIENT_MS)
+            return context
+
+        browser.new_context = new_patient_context
         yield browser
         browser.close()
 
@@ -162,7 +170,6 @@ def open_page(chromium: Any, live_app: str) -> Iterator[Callable[..., Any]]:
             **more,
         )
         contexts.append(context)
-        context.set_default_timeout(PATIENT_MS)
         context.add_init_script(COUNT_SHIFTS)
         page = context.new_page()
         page.complaints = []

@@ -33,7 +33,7 @@ SQLITE_ONLY = {
     "image_cache/engine/schema.py": "SQLite's schema",
     "image_cache/engine/index.py": "which files this node has",
     "image_cache/engine/stats/*.py": "what this node measured",
-    "image_cache/files/*.py": "the files of this node",
+    "image_cache/files/disk/index.py": "the files of this node",
     "image_cache/records/import_rows.py": "a file of one import",
     "image_cache/tables/legacy_database.py": "the file of another program",
 }
