@@ -143,17 +143,22 @@ def steps(folder: Path, origin: Origin, url: str) -> list[Step]:
 
 
 @pytest.fixture
-def env(tmp_path: Path, origin: Origin) -> Iterator[dict[str, str]]:
+def discogs() -> Iterator[DiscogsServer]:
+    with DiscogsServer(records=1) as running:
+        yield running
+
+
+@pytest.fixture
+def env(tmp_path: Path, origin: Origin, discogs: DiscogsServer) -> dict[str, str]:
     fill(settings_of(tmp_path / "vault", TRUSTED_ORIGINS=(origin.base,)), origin, tmp_path)
-    with DiscogsServer(records=1) as discogs:
-        yield environment(
-            tmp_path / "vault",
-            VINYL_VAULT_TRUSTED_ORIGINS=f"{origin.base},{discogs.base}",
-            VINYL_VAULT_FREE_SPACE_FLOOR_MB="0",
-            VINYL_VAULT_FIND_COVERS="0",
-            VINYL_VAULT_DISCOGS_API_URL=discogs.base,
-            PORT=str(free_port()),  # on which no service is
-        )
+    return environment(
+        tmp_path / "vault",
+        VINYL_VAULT_TRUSTED_ORIGINS=f"{origin.base},{discogs.base}",
+        VINYL_VAULT_FREE_SPACE_FLOOR_MB="0",
+        VINYL_VAULT_FIND_COVERS="0",
+        VINYL_VAULT_DISCOGS_API_URL=discogs.base,
+        PORT=str(free_port()),  # on which no service is
+    )
 
 
 def test_each_change_is_a_line(env: dict[str, str], origin: Origin, tmp_path: Path) -> None:
