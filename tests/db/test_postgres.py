@@ -159,8 +159,10 @@ def test_errors_are_those_that_callers_catch(database: CatalogDatabase) -> None:
 
 def test_a_reader_cannot_write(opened: PostgresCatalogs, database: CatalogDatabase, tmp_path: Path) -> None:
     set_name(database, "a")
-    with pytest.raises(DatabaseError, match="has no schema vault"):
+    opened.names[tmp_path / "other.db"] = "never_made"  # a schema of the pool may have been used before
+    with pytest.raises(DatabaseError, match="has no schema never_made"):
         opened.open(tmp_path / "other.db", is_reader=True).rows("SELECT 1")
+    del opened.names[tmp_path / "other.db"]
     reader = opened.open(tmp_path / "catalog.db", is_reader=True)
     assert reader.rows("SELECT name FROM settings")[0][0] == "a"
     with pytest.raises(DatabaseError, match="read-only"):
