@@ -65,7 +65,7 @@ def known_column(name: str, header: Collection[str]) -> str:
 
 
 def meant_columns(names: Sequence[str]) -> list[str]:
-    """Return a remark for each column that goes into the notes although its name is almost one of ours."""
+    """Return a remark for each column whose name is almost one that we know. Such a column is kept in the notes."""
     plain = {plain_name(name) for name in names}
     return [
         f"column {shown(name)} goes into the notes. If it means {ours}, rename the column"

@@ -122,7 +122,7 @@ def _pieces_response(found: StreamImage, size: str, pieces: Callable[[StreamImag
 
 
 def _begun(found: StreamImage, pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """Read the first piece, so that a storage that does not answer is an answer of ours, and no video that breaks off."""
+    """Read the first piece now: if the storage does not respond, the browser gets an error page, not half a video."""
     try:
         first = next(pieces, b"")
     except StorageError as error:

@@ -1,6 +1,6 @@
 """Videos whose originals are in a bucket: stored, played by ranges, shown by a poster, taken along as a ZIP, deleted for good.
 
-A real S3 server; and for what leaves the house piece by piece, the server of ours as well.
+The S3 server is real. Where videos are sent in pieces, a real gunicorn sends them.
 """
 
 import io
