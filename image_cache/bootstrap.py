@@ -29,7 +29,7 @@ def ensure_directories(settings: Settings) -> None:
     """
     os.umask(0o077)
     if settings.DATABASE:
-        from image_cache.db.postgres_server import check_server
+        from image_cache.db.postgres.server import check_server
 
         check_server(settings)
     try:

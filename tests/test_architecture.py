@@ -44,7 +44,7 @@ HOMES = {
     "urllib3": {"image_cache.net.transport", "image_cache.net.client"},
     "mutagen": {"image_cache.importers.music.tags.formats"},
     "obstore": {"image_cache.storage.s3"},
-    "psycopg": {"image_cache.db.postgres_connection", "image_cache.db.postgres_server"},
+    "psycopg": {"image_cache.db.postgres.connection", "image_cache.db.postgres.server"},
     "dotenv": {"image_cache.config"},
     "prometheus_client": {"image_cache.web.admin.prometheus"},
     "nibabel": {"image_cache.imaging.volume_worker"},

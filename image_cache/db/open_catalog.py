@@ -7,7 +7,7 @@ from image_cache.db.catalog import CatalogDatabase
 def open_catalog(settings: Settings, *, is_reader: bool = False) -> CatalogDatabase:
     """Return the catalogue of the settings: in its file, or with a DSN in PostgreSQL. Raises `ConfigError` for a DSN that is none."""
     if settings.DATABASE:
-        from image_cache.db.postgres_server import open_postgres
+        from image_cache.db.postgres.server import open_postgres
 
         return open_postgres(settings, is_reader=is_reader)
     return CatalogDatabase(settings.catalog_path, is_reader=is_reader)

@@ -242,7 +242,7 @@ def test_the_version_changes_with_a_commit_of_another_node(opened: PostgresCatal
 
 @pytest.mark.slow
 def test_a_server_that_was_restarted_is_used_at_the_first_request() -> None:
-    from image_cache.db.postgres import PgDatabase
+    from image_cache.db.postgres.database import PgDatabase
 
     with Postgres() as server:
         database = PgDatabase(f"host={server.folder} user={USER} dbname={USER}", "vault", "here")
@@ -298,7 +298,7 @@ def test_another_schema_an_old_server_and_a_missing_database_stop_it(
 ) -> None:
     name = database.rows("SELECT current_schema()")[0][0]
     assert 'database "gone" does not exist' in refusal(tmp_path, DATABASE=dsn.replace(f"/{USER}?", "/gone?"))
-    monkeypatch.setattr("image_cache.db.postgres_server.MIN_SERVER", 99)
+    monkeypatch.setattr("image_cache.db.postgres.server.MIN_SERVER", 99)
     assert "99 or newer is needed" in refusal(tmp_path, DATABASE=dsn)
     monkeypatch.undo()
     schema_pool.run("CREATE DATABASE ascii ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0")

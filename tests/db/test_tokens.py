@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from image_cache.db.catalog_schema import SEARCH, STREAMS
-from image_cache.db.tokens import MAX_TOKEN_BYTES, TOKENIZER, Tokenizer
+from image_cache.db.postgres.tokens import MAX_TOKEN_BYTES, TOKENIZER, Tokenizer
 from image_cache.records.search.question import read_question
 from image_cache.streams.table import search_terms
 from tests.support.catalogs import SchemaPool

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.catalog_schema import MIGRATIONS
-from image_cache.db.postgres_schema import schema
+from image_cache.db.postgres.schema import schema
 from tests.support.postgres import USER, Postgres, program
 
 
@@ -38,7 +38,7 @@ class PostgresCatalogs:
         self._opened: list[CatalogDatabase] = []
 
     def open(self, path: Path, *, is_reader: bool = False) -> CatalogDatabase:
-        from image_cache.db.postgres import PgDatabase
+        from image_cache.db.postgres.database import PgDatabase
 
         if path not in self.names:
             self.names[path] = self._pool.take()

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
-from image_cache.db.postgres_schema import schema
-from image_cache.db.postgres_sql import translated
+from image_cache.db.postgres.schema import schema
+from image_cache.db.postgres.sql import translated
 from tests.support.programs import PATH
 from tests.support.servers import about_to_start
 

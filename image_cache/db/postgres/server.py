@@ -14,7 +14,7 @@ from image_cache.errors import ConfigError
 try:
     from psycopg import Error, conninfo
 
-    from image_cache.db.postgres import MIN_SERVER, PgDatabase
+    from image_cache.db.postgres.database import MIN_SERVER, PgDatabase
 except ImportError as error:
     problem = "PostgreSQL support is not installed. Run: pip install --require-hashes -r requirements-cluster.txt"
     raise ConfigError("VINYL_VAULT_DATABASE", problem) from error

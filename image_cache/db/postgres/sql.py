@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 from image_cache.db import dialect
-from image_cache.db.tokens import Tokenizer
+from image_cache.db.postgres.tokens import Tokenizer
 from image_cache.frozen import frozen
 
 # The forms of `dialect`, with `@` for a column and `?` for a parameter or a text in its place, and their twins.

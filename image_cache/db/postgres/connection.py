@@ -16,8 +16,8 @@ from psycopg.adapt import Dumper, Loader
 from psycopg.types.string import StrDumperUnknown
 
 from image_cache.db.connection import DatabaseError, Locked, OperationalError
-from image_cache.db.postgres_sql import Values, translated
-from image_cache.db.tokens import Tokenizer
+from image_cache.db.postgres.sql import Values, translated
+from image_cache.db.postgres.tokens import Tokenizer
 
 CONNECT_S = 5
 NUL = "\ufffd"  # PostgreSQL stores no NUL in text, and login names and searches may have one

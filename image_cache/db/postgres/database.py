@@ -10,9 +10,9 @@ from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.catalog_schema import MIGRATIONS
 from image_cache.db.connection import BUSY_TIMEOUT_S, Connection, DatabaseError, Locked, OperationalError, Row, WrongVersion
 from image_cache.db.fair_lock import FairLock
-from image_cache.db.postgres_connection import PgConnection, connect
-from image_cache.db.postgres_schema import schema
-from image_cache.db.tokens import Tokenizer
+from image_cache.db.postgres.connection import PgConnection, connect
+from image_cache.db.postgres.schema import schema
+from image_cache.db.postgres.tokens import Tokenizer
 
 T = TypeVar("T")
 MAX_IDLE = 3
