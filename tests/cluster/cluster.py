@@ -21,7 +21,7 @@ from typing import Self
 
 from image_cache.config import Settings
 from tests.cluster.link import Link
-from tests.cluster.valkey import Valkey
+from tests.support.valkey import Valkey
 from tests.support.origin import Origin
 from tests.support.ports import free_port
 from tests.support.postgres import USER, Postgres

@@ -9,7 +9,7 @@ import pytest
 
 from tests.cluster import report
 from tests.cluster.cluster import Engines
-from tests.cluster.valkey import PROGRAM
+from tests.support.valkey import PROGRAM
 from tests.support.catalogs import has_postgres
 
 HAS_FAILED = pytest.StashKey[bool]()
