@@ -224,11 +224,14 @@ def open_services(settings: Settings, *, clock: Callable[[], float] = time.time)
 
 def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> Services:
     catalog = open_catalog(settings)
+    cluster, local_clock = open_shared(settings, catalog), clock
+    clock = clock if cluster is None else cluster.clock  # of times in the catalogue; files have those of this machine
     limits = RuntimeLimits(default_limits(settings), catalog, clock)
     wakeup = threading.Event()
-    music_images = MusicImages(settings, catalog, clock)
-    cluster = open_shared(settings, catalog)
-    parts = open_covers(settings, clock=clock, limits=limits, local={"music": music_images}, wake=wakeup.set, shared=cluster)
+    music_images = MusicImages(settings, catalog, local_clock)
+    parts = open_covers(
+        settings, clock=local_clock, limits=limits, local={"music": music_images}, wake=wakeup.set, shared=cluster
+    )
     covers = parts.covers
     _apply(limits, covers, most_s=0.0)  # what operators changed before; evicts nothing yet
 
@@ -245,8 +248,8 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
         hide_stale_cover=connection.hide_stale_cover if settings.DISCOGS_HIDE_STALE else None,
     )
     turntable = Turntable(catalog, library, clock=clock)
-    streams = open_streams(settings, catalog, parts.decoder, clock=clock)
-    files = FileServices(settings, catalog, clock, is_paused=limits.is_paused)
+    streams = open_streams(settings, catalog, parts.decoder, clock=local_clock)
+    files = FileServices(settings, catalog, local_clock, is_paused=limits.is_paused)
 
     tasks = TaskRunner(catalog, settings.state_dir, clock=clock)
     indexer = SearchIndexer(catalog, tasks)
@@ -272,7 +275,7 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
     )
 
     housekeeping = Housekeeping(covers, parts.decoder, library.cover_urls, retention_days=settings.RETENTION_DAYS)
-    scrub = Scrub(settings, covers, streams, files.cache, parts.decoder, wake_files=files.wake, clock=clock)
+    scrub = Scrub(settings, covers, streams, files.cache, parts.decoder, wake_files=files.wake, clock=local_clock)
     nightly = Nightly(scrub, settings.SCRUB_HOUR, lambda: activity(covers, streams))
     vault = _readonly(settings=settings, catalog=catalog, covers=covers, limits=limits, streams=streams, files=files)
     actions = ActionLog(catalog, clock=clock)
