@@ -239,7 +239,7 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
     streams = open_streams(settings, catalog, parts.decoder, clock=clock)
     files = FileServices(settings, catalog, clock, is_paused=limits.is_paused)
 
-    tasks = TaskRunner(catalog, settings.state_dir, clock=clock)
+    tasks = TaskRunner(catalog, catalog.locks(settings.state_dir), clock=clock)
     indexer = SearchIndexer(catalog, tasks)
     selections = SelectionTable(catalog)
     scrobbling = Scrobbling(settings, catalog, library=library, tasks=tasks, clock=clock)

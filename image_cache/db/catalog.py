@@ -4,6 +4,7 @@ from pathlib import Path
 
 from image_cache.db.catalog_schema import MIGRATIONS
 from image_cache.db.database import Connection, Database
+from image_cache.locks import FileLocks, Locks
 
 
 class CatalogDatabase(Database):
@@ -11,6 +12,10 @@ class CatalogDatabase(Database):
 
     def __init__(self, path: Path, *, is_reader: bool = False) -> None:
         super().__init__(path, MIGRATIONS, synchronous="FULL", is_reader=is_reader)
+
+    def locks(self, folder: Path) -> Locks:
+        """Return locks for all who share this catalogue: the processes of this machine, by lock files in the folder."""
+        return FileLocks(folder)
 
 
 class SettingsTable:

@@ -1,4 +1,4 @@
-"""Task runner: one thread per task, one task of a kind at a time across all processes, resumed after a stop or a crash.
+"""Task runner: one thread per task, one task of a kind at a time across all processes and nodes, resumed after a stop or a crash.
 
 A runner is a function of a `Task`. It saves its position with `Task.save` and continues from `Task.position` when it is called
 again. It returns its outcome as a mapping for JSON, or raises a `CacheError` that says why it failed.
@@ -7,15 +7,13 @@ again. It returns its outcome as a mapping for JSON, or raises a `CacheError` th
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection, DatabaseError
 from image_cache.errors import CacheError, UnknownTask
-from image_cache.filesystem import make_folder, try_lock_file
+from image_cache.locks import Hold, Locks
 from image_cache.models import TaskState
 from image_cache.tasks.table import TaskTable
 
@@ -24,6 +22,7 @@ logger = logging.getLogger(__name__)
 WRITE_S = 1.0  # progress is written at most this often, unless something has to be saved with it
 POLL_S = 1.0  # how soon a cancel or a stop ends a pause
 AWAIT_POLL_S = 0.03
+LOST = "another node may run it"
 
 Runner = Callable[["Task"], Mapping[str, Any]]
 
@@ -33,18 +32,21 @@ class TaskCancelled(CacheError):
 
 
 class TaskStopped(CacheError):
-    """The service is stopping. The task continues after the next start."""
+    """The service is stopping, or lost its lock. The task continues after the next start, or on another node."""
 
 
 class Task:
     """A running task, as its runner sees it. For one thread."""
 
-    def __init__(self, rows: TaskTable, state: TaskState, stopping: threading.Event, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, rows: TaskTable, state: TaskState, hold: Hold, stopping: threading.Event, clock: Callable[[], float]
+    ) -> None:
         self.id = state.id
         self.wanted: Mapping[str, Any] = state.wanted
         self.position: Mapping[str, Any] = state.position
         self.clock = clock
         self._rows = rows
+        self._hold = hold
         self._stopping = stopping
         self._written = 0.0
 
@@ -52,6 +54,8 @@ class Task:
         """Raise `TaskCancelled` or `TaskStopped` when the task has to end. Runners call it, or `progress`, at every step."""
         if self._stopping.is_set():
             raise TaskStopped("the service is stopping")
+        if not self._hold.is_held():
+            raise TaskStopped(LOST)
         if self._rows.is_cancelled(self.id):
             raise TaskCancelled("cancelled")
 
@@ -63,7 +67,12 @@ class Task:
             self._written = time.monotonic()
 
     def save(self, conn: Connection, position: Mapping[str, Any], done: int, total: int | None, message: str) -> None:
-        """Write the position in the transaction that saves the work, so that nothing is lost or done twice."""
+        """Write the position in the transaction that saves the work, so that nothing is lost or done twice.
+
+        Raises `TaskStopped`, and so undoes the transaction, if another node runs the task by now.
+        """
+        if not self._hold.is_held_in(conn):
+            raise TaskStopped(LOST)
         self.position = dict(position)
         self._rows.write(conn, self.id, self.clock(), position=self.position, done=done, total=total, says=message)
         self._written = time.monotonic()
@@ -83,10 +92,10 @@ class Task:
 class TaskRunner:
     """Runs tasks by kind. Importers register their runners when they are constructed. Any thread."""
 
-    def __init__(self, catalog: CatalogDatabase, folder: Path, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, catalog: CatalogDatabase, locks: Locks, *, clock: Callable[[], float] = time.time) -> None:
         self.rows = TaskTable(catalog)
         self._runners: dict[str, Runner] = {}
-        self._folder = folder
+        self._locks = locks
         self._clock = clock
         self._stopping = threading.Event()
         self._guard = threading.Lock()  # protects _threads
@@ -194,17 +203,20 @@ class TaskRunner:
 
     def _run(self, kind: str) -> None:
         try:
-            with self._alone(kind) as is_alone:
+            with self._locks.try_hold(f"task-{kind}") as hold:
+                if hold is None:
+                    return
                 # Under the lock, so that a task that another process has just finished is not run again.
-                state = next((task for task in self.rows.open() if task.kind == kind), None) if is_alone else None
+                state = next((task for task in self.rows.open() if task.kind == kind), None)
                 if state is not None:
-                    self._run_one(state)
+                    self._run_one(state, hold)
         except (DatabaseError, OSError) as error:
             logger.warning("task deferred kind=%s reason=%s", kind, error)
 
-    def _run_one(self, state: TaskState) -> None:
+    def _run_one(self, state: TaskState, hold: Hold) -> None:
         self.rows.set(state.id, self._clock(), state="running", paused_until=None)
-        task = Task(self.rows, state, self._stopping, self._clock)
+        # Read after that write: a node that had the lock before may have been saving its last step.
+        task = Task(self.rows, self._state(state.id), hold, self._stopping, self._clock)
         try:
             outcome = self._runners[state.kind](task)
         except TaskStopped:
@@ -216,6 +228,8 @@ class TaskRunner:
             logger.warning("task failed kind=%s reason=%s", state.kind, error)
             ended = {"state": "failed", "says": " ".join(_sentence(text) for text in (str(error), error.hint) if text)}
         except (DatabaseError, OSError) as error:
+            if isinstance(error, DatabaseError) and not hold.renew():
+                raise  # the database is away, or another node has the task: whoever gets the lock goes on
             logger.warning("task failed kind=%s reason=%s", state.kind, error)
             ended = {"state": "failed", "says": "The disk or a database failed. See the log."}
         except Exception:
@@ -224,13 +238,6 @@ class TaskRunner:
         else:
             ended = {"state": "done", "outcome": dict(outcome)}
         self.rows.set(state.id, self._clock(), paused_until=None, **ended)
-
-    @contextmanager
-    def _alone(self, kind: str) -> Iterator[bool]:
-        """Yield True if no other process runs a task of this kind."""
-        make_folder(self._folder)
-        with try_lock_file(self._folder / f".task-{kind}") as is_alone:
-            yield is_alone
 
 
 def _sentence(text: str) -> str:

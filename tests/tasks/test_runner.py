@@ -33,7 +33,7 @@ def make(catalog: CatalogDatabase, tmp_path: Path) -> Iterator[Callable[..., Tas
 
 
 def runner_of(catalog: CatalogDatabase, folder: Path, **runners: Callable[[Task], Mapping[str, Any]]) -> TaskRunner:
-    tasks = TaskRunner(catalog, folder)
+    tasks = TaskRunner(catalog, catalog.locks(folder))
     for kind, runner in runners.items():
         tasks.register(kind, runner)
     return tasks
@@ -178,7 +178,7 @@ def crash(task):
     print("saved", flush=True)
     sys.stdin.read()
 
-tasks = TaskRunner(catalog, Path(sys.argv[1]).parent)
+tasks = TaskRunner(catalog, catalog.locks(Path(sys.argv[1]).parent))
 tasks.register("crash", crash)
 tasks.run("crash", {})
 """

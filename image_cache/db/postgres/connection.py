@@ -157,6 +157,16 @@ class PgConnection:
     def is_closed(self) -> bool:
         return self._conn.closed
 
+    @property
+    def pid(self) -> int:
+        """The process of the server that answers this connection."""
+        return self._conn.info.backend_pid
+
+    def fileno(self) -> int:
+        """Return the descriptor of its socket. Raises `OperationalError` if it is closed."""
+        with told(self._path):
+            return self._conn.fileno()
+
     def close(self) -> None:
         self._conn.close()
 
