@@ -1,5 +1,6 @@
 """Locks over all nodes in PostgreSQL: one holder, given on when it dies, stops or is cut off, and never held by two."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -111,6 +112,20 @@ def save(catalog: CatalogDatabase, task: Task, page: int) -> None:
 
 def cut(schema_pool: SchemaPool, hold: Any) -> None:
     schema_pool.run(f"SELECT pg_terminate_backend({hold._session.pid}, 5000)")
+
+
+@pytest.mark.slow
+def test_a_holder_that_hears_nothing_from_the_server_does_not_trust_its_lock(nodes: Callable[[], CatalogDatabase]) -> None:
+    locks = nodes().locks(HERE)
+    with locks.try_hold("a") as hold:
+        server = hold._session.pid  # type: ignore[union-attr]
+        os.kill(server, signal.SIGSTOP)
+        try:
+            until(lambda: not hold.is_held())  # type: ignore[union-attr]
+            with locks.try_hold("b") as other:  # on a new connection
+                assert other is not None
+        finally:
+            os.kill(server, signal.SIGCONT)
 
 
 NODE = """
