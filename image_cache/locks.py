@@ -33,6 +33,12 @@ class Locks(Protocol):
         Raises `OSError` or `DatabaseError` if that cannot be found out.
         """
 
+    def leading(self, name: str) -> AbstractContextManager[bool]:
+        """Yield True if this process does the recurring work of this name. Never waits. Raises as `try_hold`.
+
+        One node of a cluster goes on leading after the block, as long as it lives: what it remembers of the last time is right.
+        """
+
 
 class FileLocks:
     """Lock files `.<name>` in a folder, for the processes of one machine. A crash of the process releases them."""
@@ -45,6 +51,11 @@ class FileLocks:
         make_folder(self._folder)
         with try_lock_file(self._folder / f".{name}") as is_alone:
             yield HELD if is_alone else None
+
+    @contextmanager
+    def leading(self, name: str) -> Iterator[bool]:
+        with self.try_hold(name) as hold:
+            yield hold is not None
 
 
 class _Held:

@@ -10,6 +10,8 @@ from image_cache.locks import FileLocks, Locks
 class CatalogDatabase(Database):
     """The database file, shared by the table modules of all rooms. Any thread, several processes."""
 
+    node = ""  # the name of this node among those that share the catalogue; empty if there are no others
+
     def __init__(self, path: Path, *, is_reader: bool = False) -> None:
         super().__init__(path, MIGRATIONS, synchronous="FULL", is_reader=is_reader)
 

@@ -23,6 +23,9 @@ WRITE_S = 1.0  # progress is written at most this often, unless something has to
 POLL_S = 1.0  # how soon a cancel or a stop ends a pause
 AWAIT_POLL_S = 0.03
 LOST = "another node may run it"
+CANCELLED = "Cancelled. Everything saved so far stays."
+NODE = "node"  # in what is wanted: the only node that can run it
+AWAY_S = 15.0  # a node that has not begun a task of its own for so long, or not gone on with it, is away
 
 Runner = Callable[["Task"], Mapping[str, Any]]
 
@@ -96,6 +99,7 @@ class TaskRunner:
         self.rows = TaskTable(catalog)
         self._runners: dict[str, Runner] = {}
         self._locks = locks
+        self._node = catalog.node
         self._clock = clock
         self._stopping = threading.Event()
         self._guard = threading.Lock()  # protects _threads
@@ -110,17 +114,29 @@ class TaskRunner:
 
     # What pages and commands ask
 
-    def start(self, kind: str, wanted: Mapping[str, Any]) -> int:
-        """Start a task, unless one of its kind is not over yet; return the id of either. It runs soon, in a process that serves."""
+    def start(self, kind: str, wanted: Mapping[str, Any], *, is_here: bool = False) -> int:
+        """Start a task, unless one of its kind is not over yet; return the id of either. It runs soon, in a process that serves.
+
+        With `is_here` it runs on this node only, because it needs something that only this node has.
+        """
         self._runners[kind]
+        if is_here and self._node:
+            wanted = {**wanted, NODE: self._node}
         task_id, _ = self.rows.add(kind, wanted, self._clock())
         if self._is_serving:
             self.start_waiting()
         return task_id
 
-    def run(self, kind: str, wanted: Mapping[str, Any], progress: Callable[[TaskState], None] | None = None) -> TaskState:
+    def run(
+        self,
+        kind: str,
+        wanted: Mapping[str, Any],
+        progress: Callable[[TaskState], None] | None = None,
+        *,
+        is_here: bool = False,
+    ) -> TaskState:
         """Start a task and wait for its end, wherever it runs: for commands. `progress` gets its state now and then."""
-        task_id = self.start(kind, wanted)
+        task_id = self.start(kind, wanted, is_here=is_here)
         self.start_waiting()
         while True:
             state = self._state(task_id)
@@ -149,6 +165,10 @@ class TaskRunner:
         """End a task at its next step; return True if it was not over yet."""
         return self.rows.cancel(task_id, self._clock())
 
+    def discard(self, task_id: int) -> None:
+        """Give up what a task has prepared on another node: it counts as cancelled."""
+        self.rows.set(task_id, self._clock(), state="cancelled", says="Discarded.")
+
     def get(self, task_id: int) -> TaskState | None:
         """Return a task, or None for an unknown id."""
         return self.rows.get(task_id)
@@ -157,6 +177,16 @@ class TaskRunner:
         """Return the newest task of these kinds, or None."""
         found = [state for kind in kinds if (state := self.rows.latest(kind)) is not None]
         return max(found, key=lambda state: state.id, default=None)
+
+    def latest_here(self, kind: str) -> TaskState | None:
+        """Return the newest task of a kind that ran on this node, or None."""
+        if not self._node:
+            return self.rows.latest(kind)
+        return next((state for state in self.rows.recent_of(kind) if self.is_here(state)), None)
+
+    def is_here(self, state: TaskState) -> bool:
+        """Return True if a task may run on this node."""
+        return state.wanted.get(NODE, self._node) == self._node
 
     def open(self) -> list[TaskState]:
         """Return the tasks that wait or run, oldest first."""
@@ -175,7 +205,7 @@ class TaskRunner:
     def start_waiting(self) -> None:
         """Run waiting tasks, and those whose process died."""
         for state in self.rows.open():
-            if state.kind not in self._runners:
+            if state.kind not in self._runners or not (self.is_here(state) or self._is_overdue(state)):
                 continue
             with self._guard:  # held while the thread starts: `close` joins what it finds, and nothing may start after it
                 thread = self._threads.get(state.kind)
@@ -208,10 +238,24 @@ class TaskRunner:
                     return
                 # Under the lock, so that a task that another process has just finished is not run again.
                 state = next((task for task in self.rows.open() if task.kind == kind), None)
-                if state is not None:
+                if state is not None and self.is_here(state):
                     self._run_one(state, hold)
+                elif state is not None:
+                    self._note_away(state)
         except (DatabaseError, OSError) as error:
             logger.warning("task deferred kind=%s reason=%s", kind, error)
+
+    def _is_overdue(self, state: TaskState) -> bool:
+        """Return True if a task of another node has waited for so long that something has to be said, or done about a cancel."""
+        message = _waits_for(state)
+        return self.rows.is_cancelled(state.id) or (state.message != message and self._clock() - state.updated_at > AWAY_S)
+
+    def _note_away(self, state: TaskState) -> None:
+        """Note that the node of a task does not run it: no one holds the lock of its kind."""
+        if self.rows.is_cancelled(state.id):
+            self.rows.set(state.id, self._clock(), state="cancelled", says=CANCELLED, paused_until=None)
+        elif self._clock() - state.updated_at > AWAY_S:
+            self.rows.set(state.id, self._clock(), state="waiting", says=_waits_for(state), paused_until=None)
 
     def _run_one(self, state: TaskState, hold: Hold) -> None:
         self.rows.set(state.id, self._clock(), state="running", paused_until=None)
@@ -223,7 +267,7 @@ class TaskRunner:
             self.rows.set(state.id, self._clock(), state="waiting", paused_until=None)
             return
         except TaskCancelled:
-            ended: dict[str, Any] = {"state": "cancelled", "says": "Cancelled. Everything saved so far stays."}
+            ended: dict[str, Any] = {"state": "cancelled", "says": CANCELLED}
         except CacheError as error:
             logger.warning("task failed kind=%s reason=%s", state.kind, error)
             ended = {"state": "failed", "says": " ".join(_sentence(text) for text in (str(error), error.hint) if text)}
@@ -238,6 +282,10 @@ class TaskRunner:
         else:
             ended = {"state": "done", "outcome": dict(outcome)}
         self.rows.set(state.id, self._clock(), paused_until=None, **ended)
+
+
+def _waits_for(state: TaskState) -> str:
+    return f"Waits for node {state.wanted.get(NODE)}, which has what it needs."
 
 
 def _sentence(text: str) -> str:

@@ -36,6 +36,7 @@ class AdvisoryLocks:
         self._connect, self._schema = connect, schema
         self._guard = threading.Lock()  # protects the next one; held while a connection is opened
         self._session: _Session | None = None
+        self._led: dict[str, _SharedHold] = {}  # one thread for each name
 
     @contextlib.contextmanager
     def try_hold(self, name: str) -> Iterator[Hold | None]:
@@ -45,6 +46,16 @@ class AdvisoryLocks:
         finally:
             if hold is not None:
                 session.give_back(hold)
+
+    @contextlib.contextmanager
+    def leading(self, name: str) -> Iterator[bool]:
+        hold = self._led.get(name)
+        if hold is None or not hold.renew():
+            self._led.pop(name, None)
+            _, hold = self._taken(f"{self._schema}/{name}")
+            if hold is not None:
+                self._led[name] = hold
+        yield hold is not None
 
     def close(self) -> None:
         with self._guard:
