@@ -49,6 +49,7 @@ from image_cache.maintenance.health.examine import examine_service
 from image_cache.maintenance.housekeeping import Housekeeping
 from image_cache.maintenance.memory import memory_job
 from image_cache.maintenance.rates import CacheRates
+from image_cache.maintenance.readiness import Readiness
 from image_cache.maintenance.readonly_vault import ReadonlyVault
 from image_cache.maintenance.scrub import Nightly, Scrub, activity
 from image_cache.records.batches.selection_table import SelectionTable
@@ -128,6 +129,7 @@ class Services:
     rates: CacheRates
     vault: ReadonlyVault  # the same databases, for those who only look; closed with them
     pool: Pool
+    readiness: Readiness
     _parts: CoverServices
     _lock: VaultLock
     _is_closed: bool = False
@@ -343,6 +345,7 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
         vault=vault,
         rates=rates,
         pool=pool,
+        readiness=Readiness(settings, catalog, pool),
         _parts=parts,
         _lock=lock,
     )

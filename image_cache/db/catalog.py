@@ -15,6 +15,10 @@ class CatalogDatabase(Database):
     def __init__(self, path: Path, *, is_reader: bool = False) -> None:
         super().__init__(path, MIGRATIONS, synchronous="FULL", is_reader=is_reader)
 
+    def check(self) -> None:
+        """Raise `DatabaseError` if the catalogue cannot be read, `WrongVersion` if it has the schema of another version."""
+        self.row("SELECT value FROM revisions LIMIT 1")
+
     def locks(self, folder: Path) -> Locks:
         """Return locks for all who share this catalogue: the processes of this machine, by lock files in the folder."""
         return FileLocks(folder)
