@@ -75,6 +75,8 @@ class Link:
         pipe = _Pipe(client, server)
         with self._changed:
             self._pipes.add(pipe)
+            if self._mode == "reset" or self._is_closed:
+                pipe.cut()
         back = threading.Thread(target=self._move, args=(pipe, server, client), daemon=True)
         back.start()
         self._move(pipe, client, server)
@@ -91,8 +93,9 @@ class Link:
                 if not self._may_pass():
                     return pipe.cut()
                 target.sendall(data)
-        with suppress(OSError):
-            target.shutdown(socket.SHUT_WR)
+        if not pipe.is_cut:
+            with suppress(OSError):
+                target.shutdown(socket.SHUT_WR)
         return None
 
     def _may_pass(self) -> bool:
