@@ -50,6 +50,7 @@ from image_cache.maintenance.health.examine import examine_service
 from image_cache.maintenance.housekeeping import Housekeeping
 from image_cache.maintenance.memory import memory_job
 from image_cache.maintenance.rates import CacheRates
+from image_cache.maintenance.readiness import Readiness
 from image_cache.maintenance.readonly_vault import ReadonlyVault
 from image_cache.maintenance.scrub import Nightly, Scrub, activity
 from image_cache.records.batches.selection_table import SelectionTable
@@ -132,6 +133,7 @@ class Services:
     rates: CacheRates
     vault: ReadonlyVault  # the same databases, for those who only look; closed with them
     pool: Pool
+    readiness: Readiness
     _parts: CoverServices
     _cluster: "Cluster | None"  # this node among others
     _lock: VaultLock
@@ -251,7 +253,7 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
     streams = open_streams(settings, catalog, parts.decoder, clock=local_clock)
     files = FileServices(settings, catalog, local_clock, is_paused=limits.is_paused)
 
-    tasks = TaskRunner(catalog, settings.state_dir, clock=clock)
+    tasks = TaskRunner(catalog, catalog.locks(settings.state_dir), clock=clock)
     indexer = SearchIndexer(catalog, tasks)
     selections = SelectionTable(catalog)
     scrobbling = Scrobbling(settings, catalog, library=library, tasks=tasks, clock=clock)
@@ -275,7 +277,16 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
     )
 
     housekeeping = Housekeeping(covers, parts.decoder, library.cover_urls, retention_days=settings.RETENTION_DAYS)
-    scrub = Scrub(settings, covers, streams, files.cache, parts.decoder, wake_files=files.wake, clock=local_clock)
+    scrub = Scrub(
+        settings,
+        covers,
+        streams,
+        files.cache,
+        parts.decoder,
+        locks=catalog.locks(settings.cache_dir),
+        wake_files=files.wake,
+        clock=local_clock,
+    )
     nightly = Nightly(scrub, settings.SCRUB_HOUR, lambda: activity(covers, streams))
     vault = _readonly(settings=settings, catalog=catalog, covers=covers, limits=limits, streams=streams, files=files)
     actions = ActionLog(catalog, clock=clock)
@@ -355,6 +366,7 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
         vault=vault,
         rates=rates,
         pool=pool,
+        readiness=Readiness(settings, catalog, pool),
         _parts=parts,
         _cluster=cluster,
         _lock=lock,

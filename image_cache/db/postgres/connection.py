@@ -149,10 +149,6 @@ class PgConnection:
             raise OperationalError(f"{self._path}: nothing was saved, because a statement failed")
         self.tell("COMMIT")
 
-    def fileno(self) -> int:
-        """Return the number of its socket, for `select`."""
-        return self._conn.fileno()
-
     def took_notifications(self) -> bool:
         """Read what the server has sent unasked, and drop it; return False if the connection was cut. Does not wait."""
         try:
@@ -170,6 +166,16 @@ class PgConnection:
     @property
     def is_closed(self) -> bool:
         return self._conn.closed
+
+    @property
+    def pid(self) -> int:
+        """The process of the server that answers this connection."""
+        return self._conn.info.backend_pid
+
+    def fileno(self) -> int:
+        """Return the descriptor of its socket. Raises `OperationalError` if it is closed."""
+        with told(self._path):
+            return self._conn.fileno()
 
     def close(self) -> None:
         self._conn.close()

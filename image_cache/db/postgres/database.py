@@ -9,9 +9,11 @@ from typing import Any, TypeVar, cast
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.connection import BUSY_TIMEOUT_S, Connection, DatabaseError, Locked, OperationalError, Row, WrongVersion
 from image_cache.db.fair_lock import FairLock
+from image_cache.db.postgres.advisory import AdvisoryLocks
 from image_cache.db.postgres.cluster_schema import CATALOG, Tables
 from image_cache.db.postgres.connection import PgConnection, connect
 from image_cache.db.postgres.tokens import Tokenizer
+from image_cache.locks import Locks
 
 T = TypeVar("T")
 MAX_IDLE = 3
@@ -44,6 +46,7 @@ class PgDatabase(CatalogDatabase):
         self._dsn, self._schema, self._is_reader = dsn, name, is_reader
         self._tables, self._is_disposable = tables, is_disposable
         self._tokenizer = Tokenizer()
+        self._locks = AdvisoryLocks(self._new, name)
         self._guard = threading.Lock()  # protects the next two
         self._spare: list[PgConnection] = []
         self._is_known = False  # whether the schema was looked at
@@ -119,6 +122,7 @@ class PgDatabase(CatalogDatabase):
             conn.close()
 
     def close(self) -> None:
+        self._locks.close()
         with self._guard:
             unused, self._spare = self._spare, []
         for conn in unused:
@@ -128,6 +132,10 @@ class PgDatabase(CatalogDatabase):
     def __del__(self) -> None:
         for conn in getattr(self, "_spare", []):
             conn.close()
+
+    def locks(self, folder: Path) -> Locks:
+        """Return locks that hold over all nodes; the folder is not used."""
+        return self._locks
 
     def _add_words(self, conn: PgConnection) -> None:
         """Add the words of images that are new or reworded: a trigger leaves their rows empty, because it has no tokenizer."""
