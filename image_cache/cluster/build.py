@@ -28,7 +28,7 @@ class Cluster:
         self.catalog = catalog
         self.index = catalog.beside(COVERS, SHARED_INDEX)  # the shared half: register, jobs, hosts in trouble
         self.clock = DatabaseClock()
-        name = node_name(getattr(settings, "NODE", ""), settings.cache_dir, is_kept=not is_reader)
+        name = node_name(settings.NODE, settings.cache_dir, is_kept=not is_reader)
         self.node = ThisNode(
             NodeTable(catalog), name, boot_of(settings.cache_dir), self.clock, version=version(), schema=len(MIGRATIONS)
         )

@@ -175,7 +175,7 @@ def open_queue(
         limit=settings.QUEUE_LIMIT,
         total=settings.MAX_CONCURRENT_DOWNLOADS,
         per_lane=settings.DOWNLOADS_PER_HOST,
-        in_all=getattr(settings, "DOWNLOADS_IN_ALL", 0),
+        in_all=settings.DOWNLOADS_IN_ALL,
         clock=clock,
         holders=None if shared is None else shared.holders,
     )
