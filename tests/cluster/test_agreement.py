@@ -15,7 +15,6 @@ from image_cache.config import Settings
 from image_cache.db.postgres.database import PgDatabase
 from image_cache.errors import ConfigError
 from image_cache.storage.s3 import S3Storage
-from tests.cluster.test_deletions import temporary
 from tests.support.catalogs import PostgresCatalogs, SchemaPool
 from tests.support.postgres import USER
 from tests.support.s3 import BUCKET, S3Server
@@ -35,7 +34,6 @@ def catalog(schema_pool: SchemaPool, tmp_path: Path) -> Iterator[PgDatabase]:
     catalogs = PostgresCatalogs(schema_pool)
     opened = catalogs.open(tmp_path / "catalog.db")
     assert isinstance(opened, PgDatabase)
-    temporary(schema_pool, opened)
     yield opened
     catalogs.close()
 

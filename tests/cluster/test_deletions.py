@@ -52,15 +52,6 @@ class Node:
                 assert self.streams.images.body(image, variant)
 
 
-def temporary(pool: SchemaPool, catalog: PgDatabase) -> None:
-    from image_cache.db.postgres.cluster_schema import CATALOG_SCRIPTS
-    from image_cache.db.postgres.deletion_schema import LOG
-
-    name = catalog.rows("SELECT current_schema()")[0][0]
-    if catalog.rows("SELECT to_regclass(?)", (f"{name}.cluster",))[0][0] is None:
-        pool.run(f"SET search_path = {name};" + ";".join([*CATALOG_SCRIPTS, LOG]))
-
-
 class Nodes:
     """Makes nodes on one schema."""
 
@@ -71,7 +62,6 @@ class Nodes:
     def add(self, name: str) -> Node:
         catalog = self.catalogs.open(self.folder / "catalog.db")
         assert isinstance(catalog, PgDatabase)
-        temporary(self.catalogs._pool, catalog)
         NodeTable(catalog).join(name, "boot", "1", 1)
         streams = StreamImageManager(self.folder / "originals", self.folder / name, catalog=catalog, clock=self.clock)
         images = streams.images
