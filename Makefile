@@ -12,7 +12,7 @@ WHEELHOUSE ?= wheelhouse
 ARCH ?= aarch64
 FOR_PYTHON ?= 3.11
 
-.PHONY: help demo run test test-fast check fix bench bench-quick plots lighthouse lock dist release wheelhouse rehearse rehearse-long rehearse-uploads rehearse-image rehearse-newer rehearse-postgres rehearse-pi licences clean wheels
+.PHONY: help demo run test test-fast check fix bench bench-quick plots lighthouse lock dist release wheelhouse rehearse rehearse-long rehearse-uploads rehearse-image rehearse-newer rehearse-postgres rehearse-cluster rehearse-pi licences clean wheels
 
 help:
 	@echo "make demo    start a demo with records, streams and files at http://localhost:5000/; ARGS=--remove removes it"
@@ -35,6 +35,7 @@ help:
 	@echo "make rehearse    test the installer in a clean Debian (needs root and debootstrap)"
 	@echo "make rehearse-newer    all tests but the browser's on Python 3.13 in a Debian 13 (needs root and debootstrap)"
 	@echo "make rehearse-postgres  run the shared statements, and all tests of a catalogue, on a real PostgreSQL: twenty minutes"
+	@echo "make rehearse-cluster  kill, pause and cut off nodes that share engines, into benchmarks/CLUSTER.md: half an hour"
 	@echo "make rehearse-image    build the container image, run, update and restore it (root, podman, debootstrap)"
 	@echo "make rehearse-pi SUITE=bookworm MEMORY=512 CASES=    a small Pi, emulated, into benchmarks/PI.md (root, qemu, mmdebstrap; hours)"
 	@echo "make licences    write docs/LICENCES.md from what is installed"
@@ -140,6 +141,9 @@ rehearse-postgres: $(VENV)/.ready-dev
 rehearse-newer:
 	.ci/newer build
 	.ci/newer whole
+
+rehearse-cluster: $(VENV)/.ready-dev
+	VINYLVAULT_CLUSTER_REPORT=1 $(BIN)/python -m pytest -v -s tests/cluster/rehearsal_*.py $(ARGS)
 
 SUITE ?= bookworm
 MEMORY ?= 512

@@ -18,6 +18,15 @@ from image_cache.units import MEGABYTE
 
 MAX_BODY_BYTES = 1_000_000  # of a request; 500 addresses of 2,048 characters fit
 ALLOWED_IMAGE_EXTENSIONS = {".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp"}  # offered when files are chosen; decoding decides
+# What a setting of several nodes needs beside it, and, where it matters, with which value.
+NEEDS = {
+    "NODE": {"DATABASE": ""},
+    "VALKEY": {"DATABASE": ""},
+    "VALKEY_PASSWORD_FILE": {"VALKEY": ""},
+    "SHARED_VARIANTS": {"DATABASE": "", "STORAGE": "s3"},
+    "DOWNLOADS_IN_ALL": {"DATABASE": ""},
+    "DATABASE_MIGRATE": {"DATABASE": ""},
+}
 OURS = ("VINYL_VAULT_", "IMAGE_CACHE_")  # an unknown variable with one of these prefixes is a typing error
 
 
@@ -80,6 +89,38 @@ class Settings:
     )
     DATABASE_SCHEMA: str = setting(
         "vinylvault", "Schema of the catalogue in that database. Created on first start.", "VINYL_VAULT_DATABASE_SCHEMA"
+    )
+
+    DATABASE_MIGRATE: str = setting(
+        "auto",
+        "What a new version does with a schema in PostgreSQL that is older: `auto` changes it on start, `check` waits until `vinylvault migrate` has.",
+        "VINYL_VAULT_DATABASE_MIGRATE",
+        choices=("auto", "check"),
+    )
+
+    # Many nodes
+    NODE: str = setting(
+        "",
+        "Name of this node: lower-case letters, digits, `.` and `-`. Default: the host name and six random letters, kept in the cache folder.",
+        "VINYL_VAULT_NODE",
+    )
+    VALKEY: str = setting(
+        "",
+        "Count the limits of requests and the views of streams over all nodes in Valkey or Redis: `valkey://host:6379/0`, with TLS `valkeys://`; `redis://` and `rediss://` are the same. Without a password. Empty, or while it is away: each node counts for itself.",
+        "VINYL_VAULT_VALKEY",
+    )
+    VALKEY_PASSWORD_FILE: Path | None = setting(None, "File with the password for Valkey.", "VINYL_VAULT_VALKEY_PASSWORD_FILE")
+    SHARED_VARIANTS: bool = setting(
+        False,
+        "Keep rendered covers in the S3 bucket of `VINYL_VAULT_S3_BUCKET` too, below `r/`, so that a node takes them from there instead of fetching them again.",
+        "VINYL_VAULT_SHARED_VARIANTS",
+    )
+    DOWNLOADS_IN_ALL: int = setting(
+        0,
+        "Maximum concurrent downloads of all nodes together. 0: only the limit of each node and of each host.",
+        "VINYL_VAULT_DOWNLOADS_IN_ALL",
+        low=0,
+        high=1000,
     )
 
     # The server
@@ -673,9 +714,28 @@ def _check_addresses(values: dict[str, Any]) -> None:
         raise ConfigError(
             "VINYL_VAULT_DATABASE_SCHEMA", f"{values['DATABASE_SCHEMA']!r} must be lower-case letters, digits and _"
         )
+    _check_nodes(values)
     for part in values.get("PAGE_MEMORY_MB", ()):
         if not re.fullmatch(r"[a-z0-9_]{1,40}\s*=\s*[0-9]{1,6}(\.[0-9]+)?", part):
             raise ConfigError("VINYL_VAULT_PAGE_MEMORY_MB", f"{part!r} must be page=megabytes, for example stream_gallery=8")
+
+
+def _check_nodes(values: dict[str, Any]) -> None:
+    """Check the settings of several nodes; one that would have no effect is refused. Raises `ConfigError`."""
+    name = values.get("NODE", "")
+    if name and not re.fullmatch(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?", name):
+        raise ConfigError("VINYL_VAULT_NODE", f"{name!r} must be up to 63 lower-case letters, digits, . and -")
+    url = values.get("VALKEY", "")
+    if url and not re.fullmatch(
+        r"(valkey|redis)s?://([^\s:@/?#]+@)?(\[[0-9A-Fa-f:.]+\]|[\w.-]+)(:[0-9]{1,5})?(/[0-9]{0,3})?", url
+    ):
+        hint = "a URL such as valkey://localhost:6379/0, with its password in VINYL_VAULT_VALKEY_PASSWORD_FILE"
+        raise ConfigError("VINYL_VAULT_VALKEY", f"must be {hint}")
+    for row in [row for row in NEEDS if values.get(row)]:
+        for other, value in NEEDS[row].items():
+            if not values.get(other) or values[other] != (value or values[other]):
+                wanted = f"VINYL_VAULT_{other}={value}".removesuffix("=")
+                raise ConfigError(f"VINYL_VAULT_{row}", f"has no effect without {wanted}")
 
 
 def __getattr__(name: str) -> Any:
@@ -757,6 +817,7 @@ def _parse(name: str, text: str, kind: Any, row: Mapping[str, Any]) -> Any:
 TOPICS = {
     "DATA_DIR": "Folders",
     "DATABASE": "PostgreSQL",
+    "NODE": "Many nodes",
     "HOST": "Server",
     "MAX_CACHE_SIZE_GB": "Cache",
     "THUMBNAIL_SIZE": "Images",

@@ -144,7 +144,7 @@ def test_only_the_settings_read_the_environment() -> None:
 
 
 TABLES = {
-    "image_cache.config": 800,
+    "image_cache.config": 880,
     "image_cache.db.catalog_schema": 800,
     "image_cache.errors": 500,
     "image_cache.models": 420,

@@ -28,6 +28,8 @@ def sample(row: "dataclasses.Field[object]") -> tuple[str, object]:  # noqa: PLR
         return text, text
     if row.name == "TRUSTED_ORIGINS":
         return "http://10.0.0.5:8080, https://[fd00::1]:443", ("http://10.0.0.5:8080", "https://[fd00::1]:443")
+    if row.name == "VALKEY":
+        return "valkeys://cache@[fd00::2]:6380/1", "valkeys://cache@[fd00::2]:6380/1"
     if row.name == "URL_PREFIX":
         return "/vinyl", "/vinyl"
     if row.name == "PAGE_MEMORY_MB":
@@ -44,14 +46,22 @@ def sample(row: "dataclasses.Field[object]") -> tuple[str, object]:  # noqa: PLR
     return ("yes", True) if isinstance(row.default, bool) else ("text", "text")
 
 
+def beside(row: "dataclasses.Field[object]") -> dict[str, str]:
+    """Return what a setting needs beside it, as variables."""
+    samples = {"DATABASE": "postgresql://u@localhost/x", "STORAGE": "s3", "VALKEY": "redis://localhost"}
+    needed = list(config.NEEDS.get(row.name, {}))
+    needed += [more for name in needed for more in config.NEEDS.get(name, {})]
+    return {f"VINYL_VAULT_{name}": samples[name] for name in needed}
+
+
 @pytest.mark.parametrize("row", ROWS, ids=ids)
 def test_every_row_is_read_under_each_of_its_names(row: "dataclasses.Field[object]") -> None:
     text, value = sample(row)
     for name in row.metadata["env"]:
-        settings = load_settings({name: f"  {text} "})
+        settings = load_settings({**beside(row), name: f"  {text} "})
         assert getattr(settings, row.name) == value
         others = [other.name for other in ROWS if other.name != row.name]
-        assert all(getattr(settings, other) == getattr(load_settings({}), other) for other in others)
+        assert all(getattr(settings, other) == getattr(load_settings(beside(row)), other) for other in others)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=ids)
@@ -74,7 +84,7 @@ def test_what_is_outside_the_bounds_or_no_number_names_its_variable(row: "datacl
         assert str(caught.value).startswith(f"{name}: ")
     for bound in (row.metadata["low"], row.metadata["high"]):
         if bound is not None:
-            assert getattr(load_settings({name: str(bound)}), row.name) == bound
+            assert getattr(load_settings({**beside(row), name: str(bound)}), row.name) == bound
 
 
 @pytest.mark.parametrize(
@@ -91,6 +101,37 @@ def test_what_is_outside_the_bounds_or_no_number_names_its_variable(row: "datacl
 def test_a_bad_word_names_its_variable(name: str, text: str) -> None:
     with pytest.raises(ConfigError, match=name):
         load_settings({name: text})
+
+
+@pytest.mark.parametrize("name", config.NEEDS)
+def test_a_setting_of_several_nodes_that_would_have_no_effect_is_refused(name: str) -> None:
+    row = next(row for row in ROWS if row.name == name)
+    for left_out in [f"VINYL_VAULT_{other}" for other in config.NEEDS[name]]:
+        env = {**beside(row), row.metadata["env"][0]: sample(row)[0]}
+        del env[left_out]
+        with pytest.raises(ConfigError, match=f"^VINYL_VAULT_{name}: has no effect without {left_out}"):
+            load_settings(env)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("NODE", "a/b"),
+        ("NODE", "Upper"),
+        ("NODE", "-a"),
+        ("NODE", "a" * 64),
+        ("VALKEY", "localhost:6379"),
+        ("VALKEY", "http://localhost"),
+        ("VALKEY", "valkey://:geheim@localhost"),
+        ("VALKEY", "valkey://u:geheim@localhost"),
+        ("VALKEY", "valkey://localhost/0?password=geheim"),
+        ("DATABASE_MIGRATE", "never"),
+    ],
+)
+def test_a_bad_setting_of_several_nodes_names_itself(name: str, text: str) -> None:
+    with pytest.raises(ConfigError, match=f"^VINYL_VAULT_{name}: ") as refused:
+        load_settings({"VINYL_VAULT_DATABASE": "postgresql://u@localhost/x", f"VINYL_VAULT_{name}": text})
+    assert "geheim" not in str(refused.value)
 
 
 @pytest.mark.parametrize("name", ["VINYL_VAULT_CACHE_SIZE", "VINYL_VAULT_", "IMAGE_CACHE_DIR", "IMAGE_CACHE_TTL"])

@@ -92,10 +92,12 @@ BAD = {
     "an IN list is made by parameter_marks": ["SELECT 1 FROM a WHERE b IN ({','.join('?' * len(c))})"],
     "DO UPDATE names the table of an old value": ["INSERT INTO a VALUES (?) ON CONFLICT (b) DO UPDATE SET c = excluded.c, d = d + 1"],
     "HAVING repeats the aggregate": ["SELECT b, count(*) AS n FROM a GROUP BY b HAVING n > 1"],
+    "a subquery in FROM has a name": ["SELECT 1 FROM (SELECT b FROM a WHERE (c = 1)) GROUP BY b", "SELECT 1 FROM ({parts})"],
     "min and max of two values: use CASE": ["UPDATE a SET b = max(b - 1, 0)", "SELECT min(coalesce(a, 1), ?) FROM a"],
 }  # fmt: skip
 # What the rules must let through.
 GOOD = [
+    "SELECT 1 FROM (SELECT b FROM a WHERE c = (1)) AS d JOIN ({parts}) AS e ON e.b = d.b",
     "SELECT max(a), min(b) FROM a WHERE c IS NOT NULL AND d IS DISTINCT FROM ?",
     "SELECT max(coalesce(a, 0)), count(*) FILTER (WHERE b > ?) FROM a WHERE is_c = 1 AND NOT EXISTS (SELECT 1 FROM d)",
     "INSERT INTO a (is_b, c) VALUES (?, ?) ON CONFLICT (c) DO UPDATE SET is_b = excluded.is_b",
@@ -107,7 +109,20 @@ def problems(sql: str) -> list[str]:
     """Return the rules that a statement, or a part of one, breaks."""
     words_of = re.sub(r"\{[^{}]*\}", "{}", sql)  # what is put in is looked at where it is written
     broken = [rule for rule, refused in REFUSED.items() if re.search(refused, sql if rule in OF_VALUES else words_of)]
-    return broken + (["min and max of two values: use CASE"] if _has_scalar_extreme(words_of) else [])
+    broken += ["min and max of two values: use CASE"] * _has_scalar_extreme(words_of)
+    return broken + ["a subquery in FROM has a name"] * _has_nameless_source(words_of)
+
+
+def _has_nameless_source(sql: str) -> bool:
+    """PostgreSQL before 16 insists on a name."""
+    for found in re.finditer(r"\b(?:FROM|JOIN)\s*\(", sql):
+        depth, end = 1, found.end()
+        while depth and end < len(sql):
+            depth += (sql[end] == "(") - (sql[end] == ")")
+            end += 1
+        if not depth and not re.match(r"\s*AS\s+\w", sql[end:]):
+            return True
+    return False
 
 
 def _has_scalar_extreme(sql: str) -> bool:

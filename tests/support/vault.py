@@ -64,6 +64,11 @@ class Vault:
 
     def start(self) -> None:
         """Start gunicorn and wait until a page is served."""
+        self.launch()
+        self.wait()
+
+    def launch(self) -> None:
+        """Start gunicorn."""
         about_to_start()
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
@@ -74,6 +79,10 @@ class Vault:
                 stderr=log,
                 start_new_session=True,
             )
+
+    def wait(self) -> None:
+        """Wait until a page is served. Raises `RuntimeError`."""
+        assert self.process is not None
         deadline = time.monotonic() + READY_S
         while time.monotonic() < deadline:
             if self.process.poll() is not None:

@@ -36,7 +36,7 @@ class QuotaTable:
         """Return what each account holds, by name, also one that holds nothing; streams without an owner come last."""
         rows = self.db.rows(
             "WITH held AS (SELECT owner_id, sum(images) AS images, sum(bytes) AS bytes, sum(trash) AS trash"
-            f" FROM ({_HELD.format(where='')}) GROUP BY owner_id)"
+            f" FROM ({_HELD.format(where='')}) AS parts GROUP BY owner_id)"
             " SELECT * FROM (SELECT id, name, images, bytes, trash FROM accounts LEFT JOIN held ON owner_id = id"
             " UNION ALL SELECT NULL, '', images, bytes, trash FROM held WHERE owner_id IS NULL) AS spaces"
             " ORDER BY CASE WHEN id IS NULL THEN 1 ELSE 0 END, lower(name), name"
@@ -45,7 +45,7 @@ class QuotaTable:
 
     def held_by(self, conn: Connection, account_id: int) -> tuple[int, int]:
         """Return (bytes, those of them in the trash) of the streams of an account."""
-        sql = f"SELECT coalesce(sum(bytes), 0), coalesce(sum(trash), 0) FROM ({_HELD.format(where='WHERE owner_id = ?')})"
+        sql = f"SELECT coalesce(sum(bytes), 0), coalesce(sum(trash), 0) FROM ({_HELD.format(where='WHERE owner_id = ?')}) AS parts"
         row = conn.execute(sql, (account_id,) * 3).fetchone()
         return int(row[0]), int(row[1])
 
