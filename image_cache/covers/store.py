@@ -30,7 +30,10 @@ class CacheLimits:
 
 @frozen
 class CoverContext:
-    """One cover cache. `variants` are by name; `limits` returns those of now; `clock` is the wall clock."""
+    """One cover cache. `variants` are by name; `limits` returns those of now; `clock` is the wall clock.
+
+    `node_jobs` is for what this node lacks of images that any node has fetched; None if there is one node.
+    """
 
     cache: Cache
     registry: ImageRegistry
@@ -39,6 +42,7 @@ class CoverContext:
     variants: Mapping[str, Variant]
     limits: Callable[[], CacheLimits]
     clock: Callable[[], float]
+    node_jobs: JobQueue | None = None
 
     def images(self, digests: Iterable[str]) -> dict[str, ImageRecord]:
         """Return those of the digests that are registered."""
@@ -71,8 +75,9 @@ class CoverContext:
 
     def known(self, digests: Collection[str], images: Mapping[str, ImageRecord]) -> KnownImages:
         """Return what is known about the digests, of which `images` are the rows."""
-        running = {digest: runs for part in chunks(digests) for digest, runs in self.jobs.state_of(part).items()}
-        return KnownImages(images, self.stored_variants(digests), running)
+        queues = [self.jobs] if self.node_jobs is None else [self.jobs, self.node_jobs]
+        running = {digest: runs for jobs in queues for part in chunks(digests) for digest, runs in jobs.state_of(part).items()}
+        return KnownImages(images, self.stored_variants(digests), running, are_shared=self.node_jobs is not None)
 
 
 def chunks(values: Iterable[T]) -> Iterator[list[T]]:
