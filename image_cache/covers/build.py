@@ -11,7 +11,7 @@ from image_cache.config import Settings, load_settings
 from image_cache.covers.digests import NAMESPACE, CoverDigests
 from image_cache.covers.loader import CoverLoader
 from image_cache.covers.local_sources import DrawnCovers, LocalSource, LocalSources
-from image_cache.covers.own_covers import OwnCovers
+from image_cache.covers.own_covers import FOLDER, OwnCovers
 from image_cache.covers.runtime_limits import RuntimeLimits, default_limits
 from image_cache.covers.service import ImageCache
 from image_cache.covers.store import CacheLimits, CoverContext
@@ -35,6 +35,7 @@ from image_cache.imaging.decoder import Decoder
 from image_cache.imaging.variants import cover_variants
 from image_cache.net.backoff import retry_delay_s
 from image_cache.net.lazy_client import LazyHttpClient, make_fetcher
+from image_cache.storage.factory import open_bucket
 from image_cache.storage.local import LocalStorage
 from image_cache.units import MEGABYTE
 
@@ -99,13 +100,19 @@ def open_covers(
     _complete_if_empty(cache)
     store = _store(settings, cache, limits or (lambda: default), clock)
     fetcher, decoder = LazyHttpClient(lambda: make_fetcher(settings)), Decoder(settings.decode_budget_bytes)
-    own = OwnCovers(LocalStorage(settings.own_covers_dir, floor_bytes=settings.floor_bytes))
+    own = _own_covers(settings)
     drawn = DrawnCovers()
     sources = LocalSources(fetcher, {"own": own, "demo": drawn, **(local or {})})
     loader = CoverLoader(store, sources, decoder, retry_delay_s=retry_delay_s)
     parts = CoverServices(ImageCache(store, loader, decoder, wake=wake), loader, fetcher, own, drawn, decoder)
     _opened.append(parts)
     return parts
+
+
+def _own_covers(settings: Settings) -> OwnCovers:
+    """Return the uploaded covers: in the store if several nodes can share it, else on this disk."""
+    local = LocalStorage(settings.own_covers_dir, floor_bytes=settings.floor_bytes)
+    return OwnCovers(open_bucket(settings, FOLDER), local) if settings.DATABASE and settings.STORAGE == "s3" else OwnCovers(local)
 
 
 def _store(settings: Settings, cache: Cache, limits: Callable[[], CacheLimits], clock: Callable[[], float]) -> CoverContext:

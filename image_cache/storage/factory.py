@@ -40,6 +40,12 @@ def open_storage(settings: Settings) -> Storage:
     return StorageFactory.create_backend(settings.STORAGE, **_options(settings, settings.STORAGE))
 
 
+def open_bucket(settings: Settings, folder: str) -> S3Storage:
+    """Return a folder of the bucket of the settings. Raises `ConfigError` or `StorageError`; sends no request yet."""
+    options = _options(settings, "s3")
+    return S3Storage(**options | {"prefix": f"{options['prefix'].strip('/')}/{folder}"})
+
+
 def _options(settings: Settings, kind: str) -> dict[str, Any]:
     if kind == "local":
         return {"root": settings.stream_images_dir, "floor_bytes": settings.floor_bytes}

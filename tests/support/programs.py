@@ -21,6 +21,7 @@ PROGRAMS = {
     "cc": ("gcc libc6-dev", "disks without hard links"),
     "shellcheck": ("shellcheck", "the installer's script"),
     "postgres": ("postgresql", "the catalogue in PostgreSQL"),
+    "redis-server": ("redis-server", "limits over several nodes"),
     "systemd-analyze": ("systemd", "the units"),
     "systemd-sysusers": ("systemd", "the units"),
 }

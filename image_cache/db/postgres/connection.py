@@ -149,6 +149,20 @@ class PgConnection:
             raise OperationalError(f"{self._path}: nothing was saved, because a statement failed")
         self.tell("COMMIT")
 
+    def fileno(self) -> int:
+        """Return the number of its socket, for `select`."""
+        return self._conn.fileno()
+
+    def took_notifications(self) -> bool:
+        """Read what the server has sent unasked, and drop it; return False if the connection was cut. Does not wait."""
+        try:
+            self._conn.pgconn.consume_input()
+            while self._conn.pgconn.notifies() is not None:
+                pass
+        except psycopg.Error:
+            return False
+        return not self._conn.closed
+
     @property
     def in_transaction(self) -> bool:
         return self._conn.info.transaction_status != psycopg.pq.TransactionStatus.IDLE

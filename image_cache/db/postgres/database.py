@@ -156,6 +156,16 @@ class PgDatabase(CatalogDatabase):
                     return
         conn.close()
 
+    def listening(self, channel: str) -> PgConnection:
+        """Return a connection of its own that gets the notifications of a channel; the caller closes it. Raises `DatabaseError`."""
+        conn = self._new()
+        try:
+            conn.tell(f"LISTEN {channel}")
+        except BaseException:
+            conn.close()
+            raise
+        return conn
+
     def survey(self) -> tuple[int, str, int | None, int]:
         """Return the server's major version and encoding, the version of the schema (None: it is new), and its records and streams."""
         conn = self._new()
