@@ -9,11 +9,10 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Protocol
 
-from image_cache.engine.job import Job
-
 from image_cache.cluster.shared_variants import SharedVariants
 from image_cache.db.database import DatabaseError
 from image_cache.engine.cache import Cache
+from image_cache.engine.job import Job
 from image_cache.engine.jobs import MAX_ATTEMPTS, JobQueue
 from image_cache.engine.key import digest_of
 from image_cache.engine.registry import ImageRecord, ImageRegistry
