@@ -9,13 +9,14 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from image_cache.accounts.household import Household
 from image_cache.accounts.service import Accounts
 from image_cache.accounts.tokens import ApiTokens
 from image_cache.config import Settings
 from image_cache.covers import CoverLoader, ImageCache
-from image_cache.covers.build import CoverServices, open_covers
+from image_cache.covers.build import CoverServices, open_covers, open_shared
 from image_cache.covers.machine_speed import MachineSpeed
 from image_cache.covers.runtime_limits import EVICTING_S, RuntimeLimits, default_limits
 from image_cache.db.catalog import CatalogDatabase
@@ -69,6 +70,9 @@ from image_cache.streams import StreamImageManager, StreamImages, StreamMembers,
 from image_cache.streams.build import forget_image_manager, open_streams
 from image_cache.tasks import TaskRunner
 from image_cache.vault_lock import VaultLock
+
+if TYPE_CHECKING:
+    from image_cache.cluster.build import Cluster
 
 logger = logging.getLogger(__name__)
 
@@ -129,6 +133,7 @@ class Services:
     vault: ReadonlyVault  # the same databases, for those who only look; closed with them
     pool: Pool
     _parts: CoverServices
+    _cluster: "Cluster | None"  # this node among others
     _lock: VaultLock
     _is_closed: bool = False
     began_at: float = field(default_factory=time.monotonic)
@@ -154,6 +159,8 @@ class Services:
 
     def start(self) -> None:
         """Start workers and housekeeper; idempotent. Call it after a fork: threads do not survive one."""
+        if self._cluster is not None:
+            self._cluster.start(self.covers.jobs, self.pool.wake)
         self.tasks.serve()
         self.pool.start()
         self.files.start()
@@ -184,6 +191,7 @@ class Services:
                 self.streams.close,
                 self.music.close,
                 self._parts.close,
+                None if self._cluster is None else self._cluster.close,
                 self.catalog.close,
             ):
                 try:
@@ -219,14 +227,15 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
     limits = RuntimeLimits(default_limits(settings), catalog, clock)
     wakeup = threading.Event()
     music_images = MusicImages(settings, catalog, clock)
-    parts = open_covers(settings, clock=clock, limits=limits, local={"music": music_images}, wake=wakeup.set)
+    cluster = open_shared(settings, catalog)
+    parts = open_covers(settings, clock=clock, limits=limits, local={"music": music_images}, wake=wakeup.set, shared=cluster)
     covers = parts.covers
     _apply(limits, covers, most_s=0.0)  # what operators changed before; evicts nothing yet
 
     accounts = Accounts(catalog, clock=clock)
     api_tokens = ApiTokens(catalog, clock=clock)
     connection = DiscogsConnection(settings, catalog, clock=clock)
-    appearances = RecordAppearanceTable(covers.cache.index.database)
+    appearances = RecordAppearanceTable(covers.registry.database)
     library = Library(
         catalog,
         clock=clock,
@@ -344,6 +353,7 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
         rates=rates,
         pool=pool,
         _parts=parts,
+        _cluster=cluster,
         _lock=lock,
     )
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from image_cache.covers.states import NODE_LANE, KnownImages, is_fetched, wants_of
 from image_cache.covers.store import CoverContext, chunks
 from image_cache.db.database import DatabaseError
-from image_cache.engine.jobs import PAGE, VISIBLE, LoadRequest
+from image_cache.engine.job import LoadRequest
+from image_cache.engine.jobs import PAGE, VISIBLE
 from image_cache.engine.registry import ImageRecord
 from image_cache.errors import QueueFull
 

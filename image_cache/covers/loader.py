@@ -14,7 +14,8 @@ from image_cache.covers.states import SETTLED_FRESH_S, is_stale, missing_variant
 from image_cache.covers.store import CoverContext
 from image_cache.db.database import Connection, DatabaseError
 from image_cache.engine.appearance_table import Appearance, AppearanceTable
-from image_cache.engine.jobs import MAX_ATTEMPTS, Job
+from image_cache.engine.job import Job
+from image_cache.engine.jobs import MAX_ATTEMPTS
 from image_cache.engine.key import Key
 from image_cache.engine.registry import ImageRecord
 from image_cache.engine.stats.history import Failure, store_failure
@@ -51,7 +52,7 @@ class CoverLoader:
         self._registry = store.registry
         self._jobs = store.jobs
         self._digests = store.digests
-        self._appearances = AppearanceTable(store.cache.index.database)
+        self._appearances = AppearanceTable(store.registry.database)
         self._clock = store.clock
         self._fetcher = fetcher
         self._decoder = decoder
@@ -110,7 +111,7 @@ class CoverLoader:
         except StorageError as error:
             logger.warning("cover not stored path=%s reason=%s", error.path, error.reason)
             now = self._clock()
-            with self._cache.index.database.write() as conn:
+            with self._registry.database.write() as conn:
                 self._jobs.reschedule(conn, job, now + STORAGE_RETRY_S)
                 store_failure(conn, Failure(now, image.lane, image.identity, error.reason, now + STORAGE_RETRY_S))
         except (OriginError, ImageRejected, DecoderFailed) as error:
@@ -197,7 +198,7 @@ class CoverLoader:
                 self._appearances.add(conn, found, self._clock(), is_changed=is_changed)
             self._done(conn, job, image)
 
-        self._cache.put({Key(NAMESPACE, name, image.digest): webp for name, webp in rendered.variants.items()}, record)
+        self._store.put({Key(NAMESPACE, name, image.digest): webp for name, webp in rendered.variants.items()}, record)
         if is_changed:
             self._digests.publish()
 
@@ -234,7 +235,7 @@ class CoverLoader:
         return self._clock() + max(self._store.limits().ttl_hours * 3600, min(asked_s or 0.0, MAX_FRESH_S))
 
     def _end(self, job: Job, image: ImageRecord | None = None) -> None:
-        with self._cache.index.database.write() as conn:
+        with self._registry.database.write() as conn:
             self._done(conn, job, image)
 
     def _done(self, conn: Connection, job: Job, image: ImageRecord | None) -> None:
@@ -256,7 +257,7 @@ class CoverLoader:
             delay_s = REJECTED_RETRY_S * min(2.0 ** min(failures - 1, 5), 30.0)
         logger.warning("cover failed identity=%s failures=%s reason=%s retry_s=%.0f", image.identity, failures, error, delay_s)
         self._cache.counters.add("failures")
-        with self._cache.index.database.write() as conn:
+        with self._registry.database.write() as conn:
             self._registry.record_failure(
                 conn, image.digest, str(error), self._clock() + delay_s, is_final=is_final, code=_failure_code(error)
             )

@@ -19,10 +19,10 @@ from image_cache.covers.stats import CacheStats, Progress, ProgressEstimator, co
 from image_cache.covers.store import CoverContext
 from image_cache.db.database import DatabaseError
 from image_cache.engine import maintenance as upkeep
-from image_cache.engine.jobs import PAGE, VISIBLE, WARM, LoadRequest
+from image_cache.engine.job import LoadRequest
+from image_cache.engine.jobs import PAGE, VISIBLE, WARM
 from image_cache.engine.key import DIGEST, Key
 from image_cache.engine.registry import ImageRecord
-from image_cache.engine.stats.miss_ratio import reset_uses
 from image_cache.errors import QueueFull, UnknownImage
 from image_cache.imaging.decoder import Decoder
 from image_cache.models import Cover
@@ -51,6 +51,7 @@ class ImageCache:
         self._decoder = decoder
         self._urls = CoverRegistry(store)
         self._demand = DemandQueue(store, wake)
+        self.is_registered, self.mark_registered = store.is_registered, store.mark_registered
         self._progress = ProgressEstimator(store.registry, store.jobs)
 
     # What a page needs
@@ -137,7 +138,7 @@ class ImageCache:
         urls = list(urls)
         self.register(urls)
         digests = [self.digest_of(url) for url in urls]
-        with self.cache.index.database.write() as conn:
+        with self.registry.database.write() as conn:
             self.registry.clear_failures(conn, digests)
             self.registry.expire(conn, digests)
         self.enqueue_missing(urls, VISIBLE)
@@ -145,7 +146,7 @@ class ImageCache:
     def clear_failures(self, urls: Iterable[str]) -> None:
         """Reset the failures of URLs, so that they are retried now."""
         digests = [self.digest_of(url) for url in urls]
-        with self.cache.index.database.write() as conn:
+        with self.registry.database.write() as conn:
             self.registry.clear_failures(conn, digests)
 
     def progress(self) -> Progress | None:
@@ -271,12 +272,7 @@ class ImageCache:
         if size_type is not None:
             self._store.check_size(size_type)
             return upkeep.clear_variant(self.cache, size_type)
-        with self.cache.index.database.write() as conn:
-            self.registry.clear(conn, NAMESPACE)
-            self.jobs.clear(conn)
-            reset_uses(conn)  # every cover has another digest from now on
-            self.digests.next_generation(conn)
-            self.cache.index.set_meta(conn, "registered_at", 0)  # housekeeping registers the covers of the catalogue again
+        self._store.clear()
         self.digests.publish()
         self._demand.forget_recent()
         return upkeep.clear(self.cache)

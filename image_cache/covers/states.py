@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from image_cache.engine.jobs import LoadRequest
+from image_cache.engine.job import LoadRequest
 from image_cache.engine.registry import ImageRecord
 from image_cache.frozen import frozen
 from image_cache.imaging.variants import Variant

@@ -6,14 +6,18 @@ from typing import TypeVar
 
 from image_cache.covers.digests import NAMESPACE, CoverDigests
 from image_cache.covers.states import KnownImages
+from image_cache.db.database import Connection
 from image_cache.engine.cache import Cache
 from image_cache.engine.jobs import JobQueue
 from image_cache.engine.key import Key
+from image_cache.engine.meta import read_meta, write_meta
 from image_cache.engine.registry import ImageRecord, ImageRegistry
+from image_cache.engine.stats.miss_ratio import reset_uses
 from image_cache.frozen import frozen
 from image_cache.imaging.variants import Variant
 
 AT_A_TIME = 400  # digests per SQL statement
+REGISTERED_AT = "registered_at"  # in `meta` of the register
 
 T = TypeVar("T")
 
@@ -43,6 +47,39 @@ class CoverContext:
     limits: Callable[[], CacheLimits]
     clock: Callable[[], float]
     node_jobs: JobQueue | None = None
+
+    def put(self, bodies: Mapping[Key, bytes], record: Callable[[Connection], None]) -> None:
+        """Store variants and record their image: in one transaction, or, if other nodes share the register, first here, then there.
+
+        Raises `StorageError` or `DatabaseError`.
+        """
+        if self.registry.database is self.cache.index.database:
+            self.cache.put(bodies, record)
+            return
+        self.cache.put(bodies)
+        with self.registry.database.write() as conn:
+            record(conn)
+
+    def clear(self) -> None:
+        """Empty the register and the queue, and give every cover a new digest. Call `digests.publish` after it."""
+        with self.registry.database.write() as conn:
+            self.registry.clear(conn, NAMESPACE)
+            self.jobs.clear(conn)
+            if self.registry.database is self.cache.index.database:
+                reset_uses(conn)  # every cover has another digest from now on
+            self.digests.next_generation(conn)
+            write_meta(conn, REGISTERED_AT, 0)  # housekeeping registers the covers of the catalogue again
+        if self.registry.database is not self.cache.index.database:
+            with self.cache.index.database.write() as conn:
+                reset_uses(conn)
+
+    def is_registered(self) -> bool:
+        """Return True if the covers of the catalogue are in the register, as far as they were known since it was made or cleared."""
+        return bool(read_meta(self.registry.database, REGISTERED_AT))
+
+    def mark_registered(self) -> None:
+        with self.registry.database.write() as conn:
+            write_meta(conn, REGISTERED_AT, max(1, int(self.clock())))
 
     def images(self, digests: Iterable[str]) -> dict[str, ImageRecord]:
         """Return those of the digests that are registered."""

@@ -21,11 +21,11 @@ from typing import Self
 
 from image_cache.config import Settings
 from tests.cluster.link import Link
-from tests.cluster.valkey import Valkey
 from tests.support.origin import Origin
 from tests.support.ports import free_port
 from tests.support.postgres import USER, Postgres
 from tests.support.s3 import S3Server
+from tests.support.valkey import Valkey
 from tests.support.vault import Vault, wait_until
 
 ENGINES = ("postgres", "valkey", "s3")

@@ -9,8 +9,8 @@ import pytest
 
 from tests.cluster import report
 from tests.cluster.cluster import Engines
-from tests.cluster.valkey import PROGRAM
 from tests.support.catalogs import has_postgres
+from tests.support.valkey import PROGRAM
 
 HAS_FAILED = pytest.StashKey[bool]()
 

@@ -21,10 +21,12 @@ PROGRAMS = {
     "cc": ("gcc libc6-dev", "disks without hard links"),
     "shellcheck": ("shellcheck", "the installer's script"),
     "postgres": ("postgresql", "the catalogue in PostgreSQL"),
-    "redis-server": ("redis-server", "limits over several nodes"),
+    "redis-server": ("redis-server", "limits over many nodes"),
     "systemd-analyze": ("systemd", "the units"),
     "systemd-sysusers": ("systemd", "the units"),
 }
+# What does as well. Debian 12 has no Valkey yet.
+INSTEAD = {"redis-server": "valkey-server"}
 # Debian keeps the programs of PostgreSQL out of PATH.
 POSTGRES = sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")), reverse=True)
 PATH = ":".join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin", *POSTGRES])
@@ -32,9 +34,14 @@ PATH = ":".join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sb
 POLICY = Path("/usr/sbin/policy-rc.d")
 
 
+def found(name: str) -> str | None:
+    """Return the path of a program, or of one that does as well."""
+    return (shutil.which(INSTEAD[name], path=PATH) if name in INSTEAD else None) or shutil.which(name, path=PATH)
+
+
 def missing() -> list[str]:
     """Return the programs that are not installed."""
-    return [name for name in PROGRAMS if shutil.which(name, path=PATH) is None]
+    return [name for name in PROGRAMS if found(name) is None]
 
 
 def install(packages: list[str]) -> None:

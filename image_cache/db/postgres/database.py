@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from image_cache.db.catalog import CatalogDatabase
-from image_cache.db.catalog_schema import MIGRATIONS
 from image_cache.db.connection import BUSY_TIMEOUT_S, Connection, DatabaseError, Locked, OperationalError, Row, WrongVersion
 from image_cache.db.fair_lock import FairLock
+from image_cache.db.postgres.cluster_schema import CATALOG, Tables
 from image_cache.db.postgres.connection import PgConnection, connect
-from image_cache.db.postgres.schema import schema
 from image_cache.db.postgres.tokens import Tokenizer
 
 T = TypeVar("T")
@@ -27,18 +26,35 @@ class PgDatabase(CatalogDatabase):
     """One schema of a PostgreSQL database. Any thread, several processes, several machines.
 
     `where` names it in messages. The first use of an empty schema makes its tables; one of another version is refused.
+    What is disposable is written without a wait for the disk.
     """
 
-    def __init__(self, dsn: str, name: str, where: str, *, is_reader: bool = False) -> None:
+    def __init__(
+        self,
+        dsn: str,
+        name: str,
+        where: str,
+        *,
+        is_reader: bool = False,
+        tables: Tables = CATALOG,
+        is_disposable: bool = False,
+    ) -> None:
         self.path = Path(where)
         self.inode = self.generation = 0
         self._dsn, self._schema, self._is_reader = dsn, name, is_reader
+        self._tables, self._is_disposable = tables, is_disposable
         self._tokenizer = Tokenizer()
         self._guard = threading.Lock()  # protects the next two
         self._spare: list[PgConnection] = []
         self._is_known = False  # whether the schema was looked at
         self._writing = threading.local()  # .conn: the connection of this thread's transaction
         self._write_lock = FairLock()
+
+    def beside(self, suffix: str, tables: Tables) -> "PgDatabase":
+        """Return a disposable database of these tables, in the schema with this suffix. It has writers, and connections, of its own."""
+        return PgDatabase(
+            self._dsn, self._schema + suffix, str(self.path), is_reader=self._is_reader, tables=tables, is_disposable=True
+        )
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -57,8 +73,9 @@ class PgDatabase(CatalogDatabase):
         """Run one transaction, alone among all writers of the schema. Raises `Locked` if others hold the lock for too long."""
         if not self._write_lock.acquire(BUSY_TIMEOUT_S):
             raise Locked(self.path)
+        first = _ALONE if is_durable and not self._is_disposable else f"{_NOT_DURABLE}; {_ALONE}"
         try:
-            _, conn = self._ask(lambda conn: conn.begin(_ALONE if is_durable else f"{_NOT_DURABLE}; {_ALONE}"))
+            _, conn = self._ask(lambda conn: conn.begin(first))
             self._writing.conn = conn
             try:
                 yield cast(Connection, conn)
@@ -176,7 +193,7 @@ class PgDatabase(CatalogDatabase):
             server = number // 10_000
             if not self._has_tables(conn):
                 return server, encoding, None, 0
-            version = int(conn.execute("SELECT version FROM schema_version").fetchone()[0])  # type: ignore[index]
+            version = self._version(conn)
             count = conn.execute("SELECT (SELECT count(*) FROM albums) + (SELECT count(*) FROM streams)").fetchone()[0]  # type: ignore[index]
             return server, encoding, version, int(count)
         finally:
@@ -202,19 +219,39 @@ class PgDatabase(CatalogDatabase):
         return connect(self._dsn, settings, self.path, self._tokenizer)
 
     def _look_at_schema(self, conn: PgConnection) -> None:
-        """Make the tables of an empty schema, and refuse one of another version. Raises `WrongVersion`."""
-        if not self._has_tables(conn) and not self._is_reader:
+        """Make the tables of an empty schema, and those that only many nodes need. Raises `WrongVersion` for another version."""
+        if not self._is_reader and self._scripts_run(conn) < len(self._tables.scripts):
             conn.begin(f"SELECT pg_advisory_xact_lock(hashtextextended('{self._schema}', 0))")  # two nodes may start at once
             if not self._has_tables(conn):
                 conn.tell(f"CREATE SCHEMA IF NOT EXISTS {self._schema}")
-                conn.tell(";\n".join(schema(MIGRATIONS)))
-                conn.tell(f"CREATE TABLE schema_version (version bigint); INSERT INTO schema_version VALUES ({len(MIGRATIONS)})")
+                conn.tell(";\n".join(self._tables.first()))
+                conn.tell("CREATE TABLE schema_version (version bigint, scripts bigint NOT NULL DEFAULT 0)")
+                conn.tell(f"INSERT INTO schema_version VALUES ({self._tables.version}, 0)")
+            if self._version(conn) == self._tables.version:
+                self._run_scripts(conn)
             conn.commit()
         if not self._has_tables(conn):
             raise OperationalError(f"{self.path} has no schema {self._schema} yet")
-        version = int(conn.execute("SELECT version FROM schema_version").fetchone()[0])  # type: ignore[index]
-        if version != len(MIGRATIONS):
-            raise WrongVersion(self.path, version, len(MIGRATIONS))
+        if self._version(conn) != self._tables.version:
+            raise WrongVersion(self.path, self._version(conn), self._tables.version)
+
+    def _run_scripts(self, conn: PgConnection) -> None:
+        """Run the scripts that the schema has not had yet, in the caller's transaction."""
+        conn.tell("ALTER TABLE schema_version ADD COLUMN IF NOT EXISTS scripts bigint NOT NULL DEFAULT 0")  # 0.2.0 had none
+        for script in self._tables.scripts[max(0, self._scripts_run(conn)) :]:
+            conn.tell(script)
+        conn.tell(f"UPDATE schema_version SET scripts = {len(self._tables.scripts)}")
+
+    def _scripts_run(self, conn: PgConnection) -> int:
+        """Return how many scripts the schema has had; -1 for one that has no tables or is of 0.2.0."""
+        row = conn.execute(
+            "SELECT 1 FROM information_schema.columns WHERE table_schema = ? AND table_name = 'schema_version' AND column_name = 'scripts'",
+            (self._schema,),
+        ).fetchone()
+        return -1 if row is None else int(conn.execute("SELECT scripts FROM schema_version").fetchone()[0])  # type: ignore[index]
+
+    def _version(self, conn: PgConnection) -> int:
+        return int(conn.execute("SELECT version FROM schema_version").fetchone()[0])  # type: ignore[index]
 
     def _has_tables(self, conn: PgConnection) -> bool:
         row = conn.execute("SELECT to_regclass(?)", (f"{self._schema}.schema_version",)).fetchone()

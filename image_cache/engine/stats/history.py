@@ -226,16 +226,20 @@ def remove_samples(database: Database, before: float) -> int:
         return conn.execute("DELETE FROM samples WHERE at < ?", (int(before),)).rowcount
 
 
-def hosts(database: Database, now: float, limit: int = 50) -> list[HostFigures]:
-    """Return the hosts that were fetched from, the last used first, and all hosts with failures."""
-    rows = database.rows(
-        "SELECT h.lane, h.fetches, h.failures, h.fetched_bytes, h.latency, h.used_at, l.failures, l.paused_until, l.reason FROM hosts h"
-        " LEFT JOIN lanes l ON l.lane = h.lane UNION ALL SELECT lane, 0, 0, 0, '', paused_until, failures, paused_until, reason FROM lanes"
-        " WHERE lane NOT IN (SELECT lane FROM hosts) ORDER BY 6 DESC LIMIT ?",
-        (limit,),
-    )
+def hosts(database: Database, now: float, limit: int = 50, *, lanes: Database | None = None) -> list[HostFigures]:
+    """Return the hosts that were fetched from, the last used first, and all hosts with failures.
+
+    `lanes` is the database of hosts in trouble, if that is another one.
+    """
+    troubled = {row[0]: row[1:] for row in (lanes or database).rows("SELECT lane, failures, paused_until, reason FROM lanes")}
+    rows = [
+        (*row, *troubled.pop(row[0], (None, None, None)))
+        for row in database.rows("SELECT lane, fetches, failures, fetched_bytes, latency, used_at FROM hosts")
+    ]
+    rows += [(lane, 0, 0, 0, "", until, in_row, until, reason) for lane, (in_row, until, reason) in troubled.items()]
+    rows.sort(key=lambda row: row[5], reverse=True)
     found = []
-    for lane, fetches, failures, fetched_bytes, text, used_at, in_row, until, reason in rows:
+    for lane, fetches, failures, fetched_bytes, text, used_at, in_row, until, reason in rows[:limit]:
         is_paused = until is not None and now < until <= now + DAY_S  # a later time was written by a wrong clock
         median_ms = Latencies(text).quantile_ms(0.5)
         figures = HostFigures(lane, fetches, failures, fetched_bytes, median_ms, used_at, in_row or 0)

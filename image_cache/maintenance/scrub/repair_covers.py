@@ -3,7 +3,7 @@
 from image_cache.covers import NAMESPACE, WARM, ImageCache
 from image_cache.covers.states import is_resting, wants_of
 from image_cache.engine.cache import is_intact
-from image_cache.engine.jobs import LoadRequest
+from image_cache.engine.job import LoadRequest
 from image_cache.engine.key import Key
 from image_cache.errors import DecoderFailed, ImageRejected, QueueFull
 from image_cache.imaging.decoder import Decoder

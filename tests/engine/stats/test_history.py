@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from image_cache.engine.cache import Cache
-from image_cache.engine.jobs import VISIBLE, JobQueue, LoadRequest
+from image_cache.engine.job import LoadRequest
+from image_cache.engine.jobs import VISIBLE, JobQueue
 from image_cache.engine.stats.counters import Latencies
 from image_cache.engine.stats.history import (
     DAY_S,

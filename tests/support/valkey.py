@@ -1,16 +1,16 @@
 """A Valkey server, or the Redis that it comes from, for tests."""
 
-import shutil
 import subprocess
 import tempfile
 from typing import Self
 
 from tests.support.ports import free_port
+from tests.support.programs import found
 from tests.support.s3 import listens
 from tests.support.servers import about_to_start
 from tests.support.vault import wait_until
 
-PROGRAM = shutil.which("valkey-server") or shutil.which("redis-server")
+PROGRAM = found("redis-server")
 
 
 class Valkey:
