@@ -163,6 +163,7 @@ class Services:
             self._cluster.start(self.covers.jobs, self.pool.wake)
         self.tasks.serve()
         self.pool.start()
+        self._parts.start()
         self.files.start()
 
     def close(self, timeout_s: float = STOP_S) -> None:

@@ -12,7 +12,7 @@ from typing import Protocol
 from image_cache.cluster.shared_variants import SharedVariants
 from image_cache.db.database import DatabaseError
 from image_cache.engine.cache import Cache
-from image_cache.engine.job import Job
+from image_cache.engine.job import Job, LoadRequest
 from image_cache.engine.jobs import MAX_ATTEMPTS, JobQueue
 from image_cache.engine.key import digest_of
 from image_cache.engine.registry import ImageRecord, ImageRegistry
@@ -143,7 +143,8 @@ class NodeLoader:
             return None if image.is_final else image.retry_at - now
         if self._is_paused():
             return AWAY_S
-        slot = self._queues.shared.claim_slot(digest_of("slot", self._node, image.digest), image.lane, job.variants)
+        request = LoadRequest(digest_of("slot", self._node, image.digest), image.lane, job.variants)
+        slot = self._queues.shared.claim_slot(request)
         if slot is None:
             return BUSY_S
         self._loader.run_for(replace(slot, attempts=1), image)

@@ -99,7 +99,7 @@ class SecondTier:
         with self._asking():
             for name, size_bytes, stored_at in self._store.objects(prefix):
                 if found := _NAME.fullmatch(name):
-                    yield SharedObject(name, *found.groups(), size_bytes, stored_at)
+                    yield SharedObject(name, found[1], found[2], found[3], size_bytes, stored_at)
 
     @contextmanager
     def _asking(self) -> Iterator[None]:
