@@ -41,7 +41,7 @@ class SharedObject:
 
 
 class SecondTier:
-    """The objects below `r/`. Any thread. A store that does not answer costs one request of 4 s each 10 s, whoever asks."""
+    """The objects below `r/`. Any thread. While the store does not answer it gets one request in ten seconds, however many jobs need it."""
 
     def __init__(self, store: S3Storage, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._store = store
