@@ -6,10 +6,16 @@ Their URL is `own:` and that name. No table and no form can name one: only `OwnC
 import hashlib
 import logging
 import re
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
+from image_cache.engine.key import Key
 from image_cache.errors import OriginNotFound, StorageError
 from image_cache.net.fetch_result import FetchResult
 from image_cache.storage.base import Storage
+
+if TYPE_CHECKING:
+    from image_cache.covers.service import ImageCache
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +70,13 @@ class OwnCovers:
             logger.warning("own covers not moved to the store reason=%s", error)
         if moved:
             logger.info("own covers moved to the store count=%d", moved)
+
+
+def forget_rendered(covers: "ImageCache", urls: Iterable[str]) -> None:
+    """Remove what was rendered of uploaded covers that nothing shows any more. Raises `StorageError`."""
+    digests = [covers.digests.of(url)[1] for url in urls]
+    names = [*covers.variants, *(f"{name}.jpg" for name in covers.variants)]
+    covers.cache.delete([Key(covers.cache.namespace, name, digest) for digest in digests for name in names])
 
 
 def _name(url: str) -> str:
