@@ -53,6 +53,7 @@ class NodeCovers:
 
     def _store_later(self) -> None:
         try:
+            self._shared.delete_later()
             self._shared.store_later()
         except DatabaseError as error:
             logger.warning("covers not stored in the second tier reason=%s", error)

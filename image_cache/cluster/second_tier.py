@@ -79,10 +79,9 @@ class SecondTier:
             return False
         return True
 
-    def delete_body(self, body_sha256: bytes) -> int:
-        """Delete all variants of one body; return how many. Raises `StorageError`."""
-        names = [found.name for found in self.objects(f"{PREFIX}/{_short(body_sha256)}")]
-        return sum(self.delete(name) for name in names)
+    def objects_of(self, body_sha256: bytes) -> list[SharedObject]:
+        """Return what was rendered of one body. Raises `StorageError`."""
+        return list(self.objects(f"{PREFIX}/{_short(body_sha256)}"))
 
     def delete(self, name: str) -> bool:
         """Delete an object by its name; False if there was none. Raises `StorageError`, also for a name of anything else."""

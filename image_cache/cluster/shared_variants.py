@@ -1,13 +1,14 @@
 """Rendered covers on many nodes: taken from the second tier, published to it, and stored there later if it was away."""
 
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from image_cache.cluster.second_tier import SecondTier
 from image_cache.cluster.stored_table import FetchedImage, StoredTable
 from image_cache.db.database import Connection, Database, DatabaseError
 from image_cache.engine.cache import Cache
 from image_cache.engine.key import Key
+from image_cache.engine.meta import write_meta
 from image_cache.engine.registry import ImageRecord
 from image_cache.errors import StorageError
 from image_cache.imaging.variants import Variant
@@ -15,6 +16,7 @@ from image_cache.imaging.variants import Variant
 logger = logging.getLogger(__name__)
 
 AT_A_TIME = 50  # images that a run stores, so that the thread has time for its other jobs
+FORGOTTEN = "tier_forgotten:"  # before the hash of a body, in the `meta` of this node's index
 SCANNED = 500  # rows that a run looks at: most of them may be on other nodes only
 
 
@@ -85,9 +87,13 @@ class SharedVariants:
         has_base = self._base.issubset(key.variant for key in bodies)
         with self._register.write() as conn:
             record(conn)
+            is_known = self._stored.is_registered(conn, image.digest)
             if has_base or not is_stored:  # a further variant says nothing about the others
                 self._stored.record(conn, image.digest, self._clock() if is_stored else None)
-        self.keep(bodies)
+        if is_known:
+            self.keep(bodies)
+        elif body is not None:
+            self.forget([body])
 
     def keep(self, bodies: Mapping[Key, bytes]) -> bool:
         """Store variants on this disk; return False if it takes no more, which concerns this node alone: it asks again."""
@@ -106,6 +112,37 @@ class SharedVariants:
         if image.body_sha256 is not None:
             logger.warning("cover missing in the second tier identity=%s", image.identity)
             self._stored.unmark(FetchedImage(image.digest, image.body_sha256))
+
+    def forget(self, bodies: Iterable[bytes]) -> None:
+        """Delete from the store what was rendered of these bodies, by their SHA-256, and is of no image in the register.
+
+        A store that does not answer is asked by `delete_later`, however long that takes. Raises `DatabaseError`.
+        """
+        if self._tier is None:
+            return
+        now = int(self._clock())
+        with self._cache.index.database.write() as conn:
+            for body in bodies:
+                write_meta(conn, f"{FORGOTTEN}{body.hex()}", now)
+        self.delete_later()
+
+    def delete_later(self) -> None:
+        """Delete what was forgotten and may still be in the store. Raises `DatabaseError`."""
+        if self._tier is None or self._tier.is_away:
+            return
+        sql = "SELECT name FROM meta WHERE substr(name, 1, ?) = ?"
+        names = [str(row[0]) for row in self._cache.index.database.rows(sql, (len(FORGOTTEN), FORGOTTEN))]
+        for name in names:
+            body = bytes.fromhex(name.removeprefix(FORGOTTEN))
+            try:
+                for found in self._tier.objects_of(body):
+                    if self._stored.body_of(found.digest) != body:
+                        self._tier.delete(found.name)
+            except StorageError as error:
+                logger.warning("rendered cover not deleted in the store reason=%s", error.reason)
+                return
+            with self._cache.index.database.write() as conn:
+                conn.execute("DELETE FROM meta WHERE name = ?", (name,))
 
     def store_later(self) -> int:
         """Store what this node has and the second tier has not; return how many images. For one thread."""

@@ -25,6 +25,10 @@ class StoredTable:
         row = self._database.row("SELECT stored_at FROM images WHERE digest = ?", (bytes.fromhex(digest),))
         return row is not None and row[0] is not None
 
+    def is_registered(self, conn: Connection, digest: str) -> bool:
+        """Return True if the image is in the register; it may have been cleared or deleted since a job began."""
+        return conn.execute("SELECT 1 FROM images WHERE digest = ?", (bytes.fromhex(digest),)).fetchone() is not None
+
     def record(self, conn: Connection, digest: str, stored_at: float | None) -> None:
         """Write it in the transaction that records the fetch: another body is not in the store because the last one was."""
         conn.execute("UPDATE images SET stored_at = ? WHERE digest = ?", (stored_at, bytes.fromhex(digest)))

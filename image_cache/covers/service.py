@@ -43,6 +43,7 @@ class ImageCache:
         self.registry = store.registry
         self.jobs = store.jobs
         self.digests = store.digests
+        self.shared = store.shared
         self.variants = store.variants
         self.clock = store.clock
         self.wake = wake
