@@ -175,6 +175,7 @@ class Services:
             self.cluster_streams.start()
         self.tasks.serve()
         self.pool.start()
+        self._parts.start()
         self.files.start()
 
     def close(self, timeout_s: float = STOP_S) -> None:
