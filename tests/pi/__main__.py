@@ -19,9 +19,9 @@ from pathlib import Path
 
 from tests.pi import report
 from tests.pi.board import Board, install, prepare_stream
-from tests.pi.cases import CASES
 from tests.pi.guest import CPUS
 from tests.pi.image import BASE_DIR, PYTHONS, image, missing
+from tests.pi.order import CASES
 
 
 def main() -> int:

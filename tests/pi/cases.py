@@ -33,12 +33,12 @@ class Case:
         return (self.run.__doc__ or "").partition("\n")[0].rstrip(".")
 
 
-CASES: dict[str, Case] = {}
+KNOWN: dict[str, Case] = {}
 
 
 def case(run: Callable[[Board], None], *, boots: bool = False) -> Callable[[Board], None]:
     name = run.__name__.rstrip("_")
-    CASES[name] = Case(name, run, boots)
+    KNOWN[name] = Case(name, run, boots)
     return run
 
 
@@ -245,7 +245,7 @@ def cuts(board: Board) -> None:
         began = time.monotonic()
         board.again()
         took = time.monotonic() - began
-        lost = [image_id for image_id, digest in acknowledged.items() if _sha256_of_original(board, image_id) != digest]
+        lost = [image_id for image_id, digest in acknowledged.items() if sha256_of_original(board, image_id) != digest]
         board.note(
             **{f"cut_{cut + 1}": f"{len(acknowledged)} acknowledged, {len(acknowledged) - len(lost)} kept, back in {took:.0f} s"}
         )
@@ -258,7 +258,7 @@ def cuts(board: Board) -> None:
     )
 
 
-def _sha256_of_original(board: Board, image_id: str) -> str:
+def sha256_of_original(board: Board, image_id: str) -> str:
     reply = board.owner.get(f"/streams/{SLUG}/images/{image_id}/original")
     return hashlib.sha256(reply.body).hexdigest() if reply.status == 200 else f"status {reply.status}"
 
@@ -322,7 +322,7 @@ def full(board: Board) -> None:
     board.guest.run("systemctl restart vinylvault", ok=False)
     took = board.wait_until(board.responds, 900)
     board.note(started_full=board.state(), after_s=round(took), wall_started_full=board.status_of("/"))
-    assert _sha256_of_original(board, first) == hashlib.sha256(photograph(1, 1)).hexdigest()
+    assert sha256_of_original(board, first) == hashlib.sha256(photograph(1, 1)).hexdigest()
     board.guest.run("rm /srv/full /srv/rest; sync")
     board.wait_until(lambda: upload(board, photograph(1, 3))[0] == 201, 600, every_s=10)
     board.note(after_room="201")
@@ -412,7 +412,7 @@ def backup(board: Board) -> None:
     assert status == 0, printed
     board.wait_until(board.responds, 900)
     board.owner.log_in("owner")  # no session outlives a restore
-    kept = sum(_sha256_of_original(board, image_id) == digest for image_id, digest in ids.items())
+    kept = sum(sha256_of_original(board, image_id) == digest for image_id, digest in ids.items())
     board.note(
         restored=printed.strip().splitlines()[-1], catalogue=board.health()["Catalogue"]["message"], originals=percent(kept, 3)
     )
@@ -458,11 +458,3 @@ def update(board: Board) -> None:
     assert board.guest.run("readlink /opt/vinylvault/current").strip() == after
     board.wait_until(board.responds, 900)
     board.note(ill=f"rolled back in {time.monotonic() - began:.0f} s")
-
-
-ORDER = (
-    *("covers", "uploads", "hostile", "full", "restarts", "no_memory_group", "backup", "clock", "read_only", "commands", "cuts"),
-    *("demo", "update", "many_covers"),
-)
-assert set(ORDER) == set(CASES)
-CASES = {name: CASES[name] for name in ORDER}

@@ -18,7 +18,7 @@ BASE_DIR = Path(os.environ.get("PI_DIR", "/var/tmp/vinylvault-pi"))
 PYTHONS = {"bookworm": "3.11", "trixie": "3.13"}  # Debian 12 and 13, as Raspberry Pi OS follows them
 PACKAGES = (
     *("linux-image-cloud-arm64", "systemd", "systemd-sysv", "udev", "dbus", "systemd-timesyncd", "kmod", "e2fsprogs"),
-    *("python3", "python3-venv", "openssh-server", "iproute2", "procps", "busybox-static"),
+    *("python3", "python3-venv", "openssh-server", "iproute2", "procps", "busybox-static", "nginx-light"),
 )
 DISK_MB = 5000  # of an SD card of 8 GB; sparse here
 PROGRAMS = {  # and the Debian package that has it
@@ -33,7 +33,7 @@ PROGRAMS = {  # and the Debian package that has it
 DUMMIES = {"ca-certificates": "", "initramfs-tools": "Provides: linux-initramfs-tool\n"}
 MASKED = (
     *("systemd-networkd-wait-online.service", "apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer"),
-    *("e2scrub_all.timer", "man-db.timer"),
+    *("e2scrub_all.timer", "man-db.timer", "nginx.service"),
 )
 INIT = """#!/bin/sh
 busybox mount -t proc proc /proc

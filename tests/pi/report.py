@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from tests.pi.cases import CASES
 from tests.pi.image import PYTHONS
+from tests.pi.order import CASES
 from tests.support.vault import ROOT
 
 REPORT = ROOT / "benchmarks/PI.md"

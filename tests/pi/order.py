@@ -1,0 +1,11 @@
+"""All cases, in the order in which they run: the most valuable first."""
+
+from tests.pi import household
+from tests.pi.cases import KNOWN
+
+ORDER = (
+    *("covers", "uploads", "hostile", "full", "restarts", "no_memory_group", "backup", "clock", "read_only", "commands", "cuts"),
+    *("demo", "update", "no_inodes", "sandbox", "nginx", "cuts_at_work", "household", "many_covers"),
+)
+assert set(ORDER) == set(KNOWN), household
+CASES = {name: KNOWN[name] for name in ORDER}
