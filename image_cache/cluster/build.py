@@ -40,6 +40,10 @@ class Cluster:
         self._pools: list[Pool] = []
         self._is_away = False
 
+    @property
+    def name(self) -> str:
+        return self.node.name
+
     def start(self, jobs: JobQueue, wake: Callable[[], None]) -> None:
         """Announce this node and let its heart beat; idempotent. The jobs of dead nodes are released, and then `wake` is called.
 

@@ -7,6 +7,7 @@ many have run. One that was released is never edited.
 from collections.abc import Sequence
 
 from image_cache.db.catalog_schema import MIGRATIONS
+from image_cache.db.postgres.deletion_schema import LOG
 from image_cache.db.postgres.schema import schema
 from image_cache.frozen import frozen
 
@@ -31,6 +32,7 @@ CATALOG_SCRIPTS: tuple[str, ...] = (
         at double precision NOT NULL DEFAULT extract(epoch FROM clock_timestamp())
     );
     """,
+    LOG,
 )
 
 
