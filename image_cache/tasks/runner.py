@@ -186,7 +186,7 @@ class TaskRunner:
 
     def is_here(self, state: TaskState) -> bool:
         """Return True if a task may run on this node."""
-        return state.wanted.get(NODE, self._node) == self._node
+        return bool(state.wanted.get(NODE, self._node) == self._node)
 
     def open(self) -> list[TaskState]:
         """Return the tasks that wait or run, oldest first."""
