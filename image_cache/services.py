@@ -274,7 +274,16 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
     )
 
     housekeeping = Housekeeping(covers, parts.decoder, library.cover_urls, retention_days=settings.RETENTION_DAYS)
-    scrub = Scrub(settings, covers, streams, files.cache, parts.decoder, locks=catalog.locks(settings.cache_dir), wake_files=files.wake, clock=clock)
+    scrub = Scrub(
+        settings,
+        covers,
+        streams,
+        files.cache,
+        parts.decoder,
+        locks=catalog.locks(settings.cache_dir),
+        wake_files=files.wake,
+        clock=clock,
+    )
     nightly = Nightly(scrub, settings.SCRUB_HOUR, lambda: activity(covers, streams))
     vault = _readonly(settings=settings, catalog=catalog, covers=covers, limits=limits, streams=streams, files=files)
     actions = ActionLog(catalog, clock=clock)

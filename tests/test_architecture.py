@@ -149,7 +149,7 @@ TABLES = {
     "image_cache.db.catalog_schema": 800,
     "image_cache.errors": 500,
     "image_cache.models": 420,
-    "image_cache.services": 400,
+    "image_cache.services": 450,
 }  # tables that grow with their entries
 
 

@@ -13,6 +13,7 @@ from image_cache.records.search.rules import RULES, columns, keys, vocabulary
 
 ROWS_A_WRITE = 8000  # at most: each transaction spreads its keys over the whole table
 WRITE_S = 3.0  # and at most so long: other processes wait 5 s for the lock
+ROWS_A_COPY = 1000
 ROWS_A_LOOK = 100  # after so many it is seen whether another thread waits to write
 
 _INSERT_WORDS = "INSERT INTO words (rowid, names, facts, tracks, notes) VALUES (?, ?, ?, ?, ?)"
@@ -71,6 +72,15 @@ class SearchIndexTable:
         self._delete_keys(conn, album_id, known - wanted)
         self._insert_keys(conn, [(*key, album_id) for key in wanted - known])
         self._insert_terms(conn, vocabulary(after) - vocabulary(before))
+
+    def copy_words(self, conn: Connection) -> int:
+        """Add the words of the records that are in the index, for a copy of all other tables; return how many records that were."""
+        upto, count = self._upto(conn) or 0, 0
+        last = 0
+        while albums := list(self._albums(conn, "id > ? AND id <= ? ORDER BY id LIMIT ?", (last, upto, ROWS_A_COPY))):
+            conn.executemany(_INSERT_WORDS, [(album.id, *columns(album)) for album in albums])
+            last, count = albums[-1].id, count + len(albums)
+        return count
 
     def pending(self) -> int:
         """Return how many records are not in the index."""
