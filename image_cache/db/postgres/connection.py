@@ -136,6 +136,19 @@ class PgConnection:
             cursor.executemany(statement.sql, [statement.values(values, self._tokenizer) for values in many])
         return cursor
 
+    def insert_many(self, sql: str, many: Iterable[Values]) -> list[int]:
+        """Run an insert for each of the rows, and return the number that each of them returns."""
+        statement = translated(sql)
+        self.has_images |= "stream_images" in sql
+        cursor, found = self._conn.cursor(), list[int]()
+        with told(self._path):
+            cursor.executemany(statement.sql, [statement.values(values, self._tokenizer) for values in many], returning=True)
+            while cursor.pgresult is not None:
+                found.append(int(cursor.fetchone()[0]))
+                if not cursor.nextset():
+                    break
+        return found
+
     def copy_in(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """Add rows to a table, as fast as the server takes them."""
         with told(self._path), self._conn.cursor().copy(f"COPY {table} ({', '.join(columns)}) FROM STDIN") as copy:

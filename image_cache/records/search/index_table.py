@@ -112,14 +112,18 @@ class SearchIndexTable:
             conn.execute("DELETE FROM keys")
             conn.execute("DELETE FROM vocabulary")
             upto = 0
-        found, terms, count, until = [], set[str](), 0, time.monotonic() + WRITE_S
+        found, words, terms, count, until = [], list[tuple[object, ...]](), set[str](), 0, time.monotonic() + WRITE_S
         for album in self._albums(conn, "id > ? ORDER BY id LIMIT ?", (upto, ROWS_A_WRITE)):
-            conn.execute(_INSERT_WORDS, (album.id, *columns(album)))
+            words.append((album.id, *columns(album)))
             found += [(kind, key, album.id) for kind, key in keys(album)]
             terms |= vocabulary(album)
             upto, count = album.id, count + 1
-            if count % ROWS_A_LOOK == 0 and (time.monotonic() > until or self.db.is_write_awaited()):
-                break
+            if count % ROWS_A_LOOK == 0:
+                conn.executemany(_INSERT_WORDS, words)
+                words.clear()
+                if time.monotonic() > until or self.db.is_write_awaited():
+                    break
+        conn.executemany(_INSERT_WORDS, words)
         self._insert_keys(conn, found)
         self._insert_terms(conn, terms)
         conn.execute("UPDATE search_index SET rules = ?, upto = ?", (RULES, upto))
