@@ -72,8 +72,7 @@ def import_rows(
                         count = 0
                         albums.begin(conn)
                         for row in _turn(batch, catalog):
-                            if count % AT_A_TIME == 0 and not is_known:
-                                albums.look_ahead(map(identity_of, _rows_of(batch[count : count + AT_A_TIME])))
+                            _look_ahead(albums, batch, count, is_needed=not is_known)
                             count += 1
                             if isinstance(row, ImportRow) and is_known:
                                 _identified(seen, row, is_dry=False)
@@ -152,8 +151,11 @@ def _make_findable(albums: AlbumTable, *, dry_run: bool, least: int = 1) -> None
         logger.warning("search index deferred reason=%s", error)
 
 
-def _rows_of(rows: Sequence[ImportRow | ImportRejected]) -> Iterator[ImportRow]:
-    return (row for row in rows if isinstance(row, ImportRow))
+def _look_ahead(albums: AlbumsAhead, batch: Sequence[ImportRow | ImportRejected], count: int, *, is_needed: bool) -> None:
+    """Read what the next rows are likely to be, now and then; `count` of the batch are done."""
+    if is_needed and count % AT_A_TIME == 0:
+        rows = batch[count : count + AT_A_TIME]
+        albums.look_ahead(identity_of(row) for row in rows if isinstance(row, ImportRow))
 
 
 def _nothing(*_: object) -> None:
