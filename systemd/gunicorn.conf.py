@@ -52,6 +52,10 @@ if _parent := os.environ.pop("VINYLVAULT_PARENT", ""):
 
 try:
     _settings = load_settings()
+    if _settings.DATABASE:
+        from image_cache.cluster.admission import check_start
+
+        check_start(_settings)
     ensure_directories(_settings)
     secret_key(_settings.secret_key_path)
 except CacheError as error:

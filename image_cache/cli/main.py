@@ -60,6 +60,7 @@ ALERTS = {
 }
 STORAGE = {
     "check": (f"{CONTENT}.streams:check_storage", "Test every operation that a storage must support"),
+    "sweep": (f"{CONTENT}.storage:sweep", "Remove rendered covers from the store that no node needs any more"),
 }
 COMMANDS: dict[str, dict[str, tuple[str, str] | click.Group]] = {
     "Serve": {
@@ -118,7 +119,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str] | click.Group]] = {
         "streams": LazyGroup("streams", {"Commands": STREAMS}, help="Manage image streams.", short_help="Streams of images"),
         "files": LazyGroup("files", {"Commands": FILES}, help="Manage cached large files.", short_help="Large files"),
         "storage": LazyGroup(
-            "storage", {"Commands": STORAGE}, help="Check the storage of original images.", short_help="Storage"
+            "storage", {"Commands": STORAGE}, help="Check and sweep the storage of images.", short_help="Storage"
         ),
     },
     "Shell": {

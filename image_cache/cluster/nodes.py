@@ -82,6 +82,7 @@ class ThisNode:
         self._steady_since: float | None = None  # since when every beat was in time; None: the last one failed
         self._beat_at = 0.0  # the last beat; both are times since the machine's start
         self.is_known = False  # whether the others have its row
+        self.asking_since: float | None = None  # since when a beat waits for the server; a time since the machine's start
 
     def join(self) -> None:
         """Announce this node. Raises `ConfigError` if another one beats under its name, `DatabaseError`.
@@ -106,7 +107,7 @@ class ThisNode:
 
     def beat(self) -> bool:
         """Record that this node lives, and take over the server's clock. Return False if the server did not answer in time."""
-        began = since_boot()
+        self.asking_since = began = since_boot()
         try:
             at = self.table.beat(self.name, self.boot)
         except DatabaseError as error:
@@ -114,9 +115,11 @@ class ThisNode:
                 logger.warning("heartbeat failed node=%s reason=%s", self.name, error)
             self._steady_since = None
             return False
+        finally:
+            self.asking_since = None
         ended = since_boot()
         if at is None:
-            if self.is_known:
+            if self._steady_since is not None:
                 logger.error("node name taken node=%s hint=set %s", self.name, SETTING)
             self._steady_since = None
             return False

@@ -6,10 +6,16 @@ Their URL is `own:` and that name. No table and no form can name one: only `OwnC
 import hashlib
 import logging
 import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
+from image_cache.engine.key import Key
 from image_cache.errors import OriginNotFound, StorageError
 from image_cache.net.fetch_result import FetchResult
 from image_cache.storage.base import Storage
+
+if TYPE_CHECKING:
+    from image_cache.covers.service import ImageCache
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +70,20 @@ class OwnCovers:
             logger.warning("own covers not moved to the store reason=%s", error)
         if moved:
             logger.info("own covers moved to the store count=%d", moved)
+
+
+def forget_rendered(covers: "ImageCache", urls: Sequence[str]) -> None:
+    """Remove what was rendered of uploaded covers that nothing shows any more: here, in the register, in the store of all nodes.
+
+    Raises `StorageError` if this disk refuses, `DatabaseError`. A store that does not answer is asked again later.
+    """
+    digests = [covers.digests.of(url)[1] for url in urls]
+    names = [*covers.variants, *(f"{name}.jpg" for name in covers.variants)]
+    covers.cache.delete([Key(covers.cache.namespace, name, digest) for digest in digests for name in names])
+    with covers.registry.database.write() as conn:
+        covers.registry.remove(conn, digests)  # so that a job which has read the original already publishes nothing
+    if covers.shared is not None:
+        covers.shared.forget(bytes.fromhex(_name(url)) for url in urls)
 
 
 def _name(url: str) -> str:

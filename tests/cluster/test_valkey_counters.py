@@ -12,8 +12,8 @@ from image_cache.config import Settings
 from image_cache.engine.shared_counters import SharedCounters, WindowCounters
 from image_cache.errors import ConfigError
 from tests.cluster.link import Link
-from tests.cluster.valkey import Valkey
 from tests.support.clock import FakeClock
+from tests.support.valkey import Valkey
 from tests.support.vault import wait_until
 
 pytestmark = pytest.mark.server

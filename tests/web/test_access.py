@@ -95,6 +95,7 @@ POST   /api/cache/invalidate                        401 403 403 403 400 400
 GET    /api/cache/jobs/<name>                       404 404 404 404 404 404
 DELETE /api/cache/pages/<page>                      401 403 403 200 200 200
 GET    /api/cache/pages/<page>                      401 403 403 200 200 200
+GET    /api/deletions                               401 403 403 200 200 200
 POST   /api/cache/preload                           400 400 400 400 400 400
 POST   /api/cache/state                             200 200 200 200 200 200
 GET    /api/cache/stats                             200 200 200 200 200 200

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import field
 
 from image_cache.db.catalog_schema import MIGRATIONS
+from image_cache.db.postgres.deletion_schema import LOG
 from image_cache.db.postgres.schema import schema
 from image_cache.frozen import frozen
 
@@ -32,6 +33,7 @@ CATALOG_SCRIPTS: tuple[str, ...] = (
         at double precision NOT NULL DEFAULT extract(epoch FROM clock_timestamp())
     );
     """,
+    LOG,
 )
 
 

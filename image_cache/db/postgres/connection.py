@@ -4,6 +4,8 @@ Statements come in the words of `dialect`: no table module knows which database 
 """
 
 import contextlib
+import os
+import socket
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -218,6 +220,11 @@ class PgConnection:
         """Return the number of its socket, for `select`. Raises `OperationalError` if it is closed."""
         with told(self._path):
             return self._conn.fileno()
+
+    def cut(self) -> None:
+        """Break the line, so that a thread which waits for an answer gets an error now. Any thread."""
+        with contextlib.suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(self._conn.fileno())) as line:
+            line.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         self._conn.close()
