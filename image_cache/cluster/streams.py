@@ -35,15 +35,18 @@ class ClusterStreams:
             self._agreement.join()
         self.log.start()
 
-    def problems(self) -> list[str]:
-        """Return why this node must not serve pages; [] if it may."""
-        found = [] if self.log.is_caught_up else ["deletions of other nodes are not carried out"]
+    def why_not_ready(self) -> str:
+        """Return why this node must not serve pages, in a sentence for everyone; "" if it may."""
+        if not self.log.is_caught_up:
+            return "Deletions of other nodes are not carried out yet."
         try:
             if self._agreement is not None:
                 self._agreement.check()
-        except (ConfigError, DatabaseError) as error:
-            found.append(str(error))
-        return found
+        except ConfigError as error:
+            return f"This node differs from the others: {error.name}."
+        except DatabaseError:
+            return "The other nodes cannot be looked up."
+        return ""
 
     def deletions_by_node(self) -> dict[str, bool]:
         """Return for each node whether it has removed the bytes of all that was deleted so far."""
