@@ -15,6 +15,7 @@ from image_cache.covers.local_sources import DrawnCovers, LocalSource, LocalSour
 from image_cache.covers.own_covers import FOLDER, OwnCovers
 from image_cache.covers.runtime_limits import RuntimeLimits, default_limits
 from image_cache.covers.service import ImageCache
+from image_cache.covers.states import BASE_VARIANTS, is_resting
 from image_cache.covers.store import CacheLimits, CoverContext
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Database, DatabaseError
@@ -47,10 +48,14 @@ logger = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from image_cache.cluster.build import Cluster
+    from image_cache.cluster.node_covers import NodeCovers
 
 
 class SharedCovers(Protocol):
-    """What the nodes of a cluster share: the register with the jobs, the clock of its times, and who holds jobs."""
+    """What the nodes of a cluster share: the register with the jobs, the clock of its times, and who holds jobs. `name`: this node."""
+
+    @property
+    def name(self) -> str: ...
 
     @property
     def index(self) -> Database: ...
@@ -72,14 +77,24 @@ class CoverServices:
     own: OwnCovers
     drawn: DrawnCovers
     decoder: Decoder
+    node: "NodeCovers | None" = None  # brings covers to this node, where there are many
+
+    def start(self) -> None:
+        """Start the threads that bring covers to one of many nodes; idempotent."""
+        if self.node is not None:
+            self.node.start()
 
     def abort(self) -> None:
         """Abort running fetches; their jobs stay queued."""
         self.loader.stop()
+        if self.node is not None:
+            self.node.stop()
         self.fetcher.close()
 
     def close(self) -> None:
         self.abort()
+        if self.node is not None and not self.node.close():
+            logger.warning("threads still busy at shutdown")
         self.drawn.close()
         self.decoder.close()
         self.covers.close()
@@ -128,7 +143,14 @@ def open_covers(
     drawn = DrawnCovers()
     sources = LocalSources(fetcher, {"own": own, "demo": drawn, **(local or {})})
     loader = CoverLoader(store, sources, decoder, retry_delay_s=retry_delay_s)
-    parts = CoverServices(ImageCache(store, loader, decoder, wake=wake), loader, fetcher, own, drawn, decoder)
+    node = None if shared is None else _node_covers(shared.name, store, loader)
+
+    def wake_all() -> None:
+        wake()
+        if node is not None:
+            node.wake()
+
+    parts = CoverServices(ImageCache(store, loader, decoder, wake=wake_all), loader, fetcher, own, drawn, decoder, node)
     _opened.append(parts)
     return parts
 
@@ -144,7 +166,7 @@ def _store(
     cache: Cache,
     limits: Callable[[], CacheLimits],
     clock: Callable[[], float],
-    shared: SharedCovers | None,
+    shared: "SharedCovers | None",
 ) -> CoverContext:
     database = cache.index.database if shared is None else shared.index
     clock = clock if shared is None else shared.clock
@@ -154,7 +176,37 @@ def _store(
     spec = ";".join(v.spec for v in variants if v.name in ("thumbnails", "detail"))
     digests = CoverDigests(registry, spec, settings.covers_dir / "names.json")
     digests.open()
-    return CoverContext(cache, registry, jobs, digests, {v.name: v for v in variants}, limits, clock)
+    store = CoverContext(cache, registry, jobs, digests, {v.name: v for v in variants}, limits, clock)
+    return store if shared is None else _shared_store(settings, store)
+
+
+def _shared_store(settings: Settings, store: CoverContext) -> CoverContext:
+    """Return a store of which other nodes have a part."""
+    from image_cache.cluster.tier_build import open_node_queue, open_shared_variants
+
+    shared = open_shared_variants(
+        settings, store.cache, store.registry, variants=store.variants, base=BASE_VARIANTS, clock=store.clock
+    )
+    return replace(store, shared=shared, node_jobs=open_node_queue(settings, store.cache))
+
+
+def _node_covers(node: str, store: CoverContext, loader: CoverLoader) -> "NodeCovers | None":
+    """Return what brings covers to this node, None if it is the only one."""
+    if store.shared is None or store.node_jobs is None:
+        return None
+    from image_cache.cluster.node_loader import NodeQueues
+    from image_cache.cluster.tier_build import open_node_covers
+
+    return open_node_covers(
+        node,
+        NodeQueues(store.node_jobs, store.jobs),
+        registry=store.registry,
+        cache=store.cache,
+        shared=store.shared,
+        loader=loader,
+        is_resting=is_resting,
+        is_paused=lambda: store.limits().paused_at is not None,
+    )
 
 
 def open_shared(settings: Settings, catalog: CatalogDatabase | None = None, *, is_reader: bool = False) -> "Cluster | None":

@@ -99,11 +99,21 @@ class CoverLoader:
         except LeaseLost:  # this process slept, or a clear removed the job: nothing of it was recorded
             logger.info("job claimed by another worker digest=%s", job.digest)
 
+    def run_for(self, job: Job, image: ImageRecord) -> None:
+        """Run a claimed job for an image that is not the one under its digest. Raises `DatabaseError`."""
+        try:
+            self._run_load(job, image)
+        except LeaseLost:
+            logger.info("job claimed by another worker digest=%s", job.digest)
+
     def _run(self, job: Job) -> None:
         image = self._registry.get(job.digest)
         if image is None:  # cleared meanwhile
             self._end(job)
-            return
+        else:
+            self._run_load(job, image)
+
+    def _run_load(self, job: Job, image: ImageRecord) -> None:
         try:
             if job.attempts > MAX_ATTEMPTS:
                 raise DecoderFailed(f"given up: {MAX_ATTEMPTS} workers died on it")
@@ -125,7 +135,7 @@ class CoverLoader:
 
     def _load(self, job: Job, image: ImageRecord) -> None:
         stored = self._cache.index.variants_of([image.digest]).get(image.digest, set())
-        stored = self._derive(image, stored, job.variants)
+        stored = self.derive(image, self._store.take(image, stored, job.variants), job.variants)
         missing = missing_variants(self._store.variants.values(), stored, job.variants)
         if not missing and not is_stale(image, self._clock()):
             self._end(job)
@@ -198,7 +208,8 @@ class CoverLoader:
                 self._appearances.add(conn, found, self._clock(), is_changed=is_changed)
             self._done(conn, job, image)
 
-        self._store.put({Key(NAMESPACE, name, image.digest): webp for name, webp in rendered.variants.items()}, record)
+        bodies = {Key(NAMESPACE, name, image.digest): webp for name, webp in rendered.variants.items()}
+        self._store.put(image, bodies, record)
         if is_changed:
             self._digests.publish()
 
@@ -216,7 +227,7 @@ class CoverLoader:
         names = sorted(stored & rendered.variants.keys(), key=lambda name: bool(self._store.variants[name].source))
         return any(self._cache.get(Key(NAMESPACE, name, digest)) != rendered.variants[name] for name in names[:1])
 
-    def _derive(self, image: ImageRecord, stored: set[str], wants: Collection[str]) -> set[str]:
+    def derive(self, image: ImageRecord, stored: set[str], wants: Collection[str]) -> set[str]:
         """Make what is missing from the variant that it is always made from, without a fetch. Return what is stored then."""
         missing = missing_variants(self._store.variants.values(), stored, wants)
         for source in {variant.source for variant in missing} & stored:

@@ -6,7 +6,7 @@ Their URL is `own:` and that name. No table and no form can name one: only `OwnC
 import hashlib
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from image_cache.engine.key import Key
@@ -72,11 +72,18 @@ class OwnCovers:
             logger.info("own covers moved to the store count=%d", moved)
 
 
-def forget_rendered(covers: "ImageCache", urls: Iterable[str]) -> None:
-    """Remove what was rendered of uploaded covers that nothing shows any more. Raises `StorageError`."""
+def forget_rendered(covers: "ImageCache", urls: Sequence[str]) -> None:
+    """Remove what was rendered of uploaded covers that nothing shows any more: here, in the register, in the store of all nodes.
+
+    Raises `StorageError` if this disk refuses, `DatabaseError`. A store that does not answer is asked again later.
+    """
     digests = [covers.digests.of(url)[1] for url in urls]
     names = [*covers.variants, *(f"{name}.jpg" for name in covers.variants)]
     covers.cache.delete([Key(covers.cache.namespace, name, digest) for digest in digests for name in names])
+    with covers.registry.database.write() as conn:
+        covers.registry.remove(conn, digests)  # so that a job which has read the original already publishes nothing
+    if covers.shared is not None:
+        covers.shared.forget(bytes.fromhex(_name(url)) for url in urls)
 
 
 def _name(url: str) -> str:

@@ -43,6 +43,7 @@ class ImageCache:
         self.registry = store.registry
         self.jobs = store.jobs
         self.digests = store.digests
+        self.shared = store.shared
         self.variants = store.variants
         self.clock = store.clock
         self.wake = wake
@@ -194,10 +195,10 @@ class ImageCache:
             if self.cache.is_adopting:  # the registry is being rebuilt, too: nothing is known yet
                 return Cover(digest, "waiting")
             raise UnknownImage(f"no image is registered under {digest}")
-        now = self.clock()
-        if not is_resting(image, now):
+        now, is_own = self.clock(), self._demand.is_own(image)
+        if is_own or not is_resting(image, now):
             self._demand.request(image, variant)
-        return cover_of(image, (), is_running=False, now=now)
+        return cover_of(image, (), is_running=False, is_elsewhere=is_own, now=now)
 
     def demote(self, digests: Iterable[str]) -> None:
         """Lower the priority of covers that have scrolled out of view."""
@@ -210,8 +211,9 @@ class ImageCache:
 
     def batch(self, name: str) -> dict[str, int] | None:
         """Return {"total", "done", "failed"} of a preload, or None for an unknown name."""
-        found = self.jobs.batch(name)
-        return None if found is None else dict(zip(("total", "done", "failed"), found, strict=True))
+        queues = (self.jobs, self._store.node_jobs)
+        found = [progress for jobs in queues if jobs is not None and (progress := jobs.batch(name)) is not None]
+        return dict(zip(("total", "done", "failed"), map(sum, zip(*found, strict=True)), strict=True)) if found else None
 
     # The documented methods, for scripts and tests
 
@@ -303,7 +305,9 @@ class ImageCache:
         valid = [digest if DIGEST.fullmatch(digest) else "" for digest in digests]
         asked = [digest for digest in dict.fromkeys(valid) if digest]
         try:
-            return self._store.known(asked, self._store.images(asked)).covers(valid, self.clock(), unknown=unknown)
+            known = self._store.known(asked, self._store.images(asked))
+            self._demand.follow(known, self.clock())
+            return known.covers(valid, self.clock(), unknown=unknown)
         except DatabaseError as error:
             logger.warning("covers not looked up reason=%s", error)
             return [Cover(digest, "waiting" if digest else "none") for digest in valid]

@@ -101,6 +101,19 @@ class JobQueue:
     def claim_in(self, conn: Connection) -> Job | None:
         """Like `claim`, in a transaction of the caller: a worker that settles a job claims the next one along."""
         now = self.clock()
+        closed = self._closed_lanes(conn, now)
+        if closed is None:
+            return None
+        open_lanes = f" AND lane NOT IN ({parameter_marks(len(closed))})" if closed else ""
+        row = conn.execute(
+            "SELECT digest, wants, priority, lane, attempts FROM jobs WHERE leased_until <= ? AND ready_at <= ?"
+            f"{open_lanes} ORDER BY priority, ready_at LIMIT 1",
+            (now, now, *closed),
+        ).fetchone()
+        return None if row is None else self._lease(conn, row, now)
+
+    def _closed_lanes(self, conn: Connection, now: float) -> set[str] | None:
+        """Return the hosts of which no job may run now; None if no job may."""
         held = conn.execute("SELECT lane, holder FROM jobs WHERE leased_until > 0 AND leased_until > ?", (now,)).fetchall()
         if sum(self.holders.is_ours(holder) for _, holder in held) >= self.total or 0 < self.in_all <= len(held):
             return None
@@ -110,13 +123,24 @@ class JobQueue:
         # Half open: one job at a time tests a host whose breaker has tripped.
         tripped = conn.execute("SELECT lane FROM lanes WHERE failures >= ?", (TRIP_FAILURES,))
         closed.update(lane for (lane,) in tripped if active[lane])
-        open_lanes = f" AND lane NOT IN ({parameter_marks(len(closed))})" if closed else ""
-        row = conn.execute(
-            "SELECT digest, wants, priority, lane, attempts FROM jobs WHERE leased_until <= ? AND ready_at <= ?"
-            f"{open_lanes} ORDER BY priority, ready_at LIMIT 1",
-            (now, now, *closed),
-        ).fetchone()
-        return None if row is None else self._lease(conn, row, now)
+        return closed
+
+    def claim_slot(self, request: LoadRequest) -> Job | None:
+        """Claim a new job at once, if its host may be asked now; None otherwise. It ends like any other.
+
+        For a fetch that one node needs for itself, under a digest that is no image's: if the node dies, the one who claims the job
+        next finds nothing to do.
+        """
+        now, key = self.clock(), bytes.fromhex(request.digest)
+        with self.database.write() as conn:
+            closed = self._closed_lanes(conn, now)
+            if closed is None or request.lane in closed:
+                return None
+            conn.execute(
+                "INSERT INTO jobs (digest, wants, priority, lane, ready_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT (digest) DO NOTHING",
+                (key, " ".join(request.variants), VISIBLE, request.lane, now),
+            )
+            return self._lease_if_free(conn, key, now)
 
     def is_waiting(self) -> bool:
         """Return True if any job is due, whether or not its host is free. Without write lock: idle workers call it every few seconds."""
@@ -131,9 +155,7 @@ class JobQueue:
                 "INSERT INTO jobs (digest, wants, priority, lane, ready_at) VALUES (?, '', ?, '', ?) ON CONFLICT (digest) DO NOTHING",
                 (key, VISIBLE, now),
             )
-            free = "SELECT digest, wants, priority, lane, attempts FROM jobs WHERE digest = ? AND leased_until <= ?"
-            row = conn.execute(free, (key, now)).fetchone()
-            return None if row is None else self._lease(conn, row, now)
+            return self._lease_if_free(conn, key, now)
 
     def is_held(self, conn: Connection, job: Job) -> bool:
         """Return True if the claim of this job is still the latest: its lease may have ended, but no one else has claimed it."""
@@ -162,6 +184,11 @@ class JobQueue:
             "UPDATE jobs SET holder = '', leased_until = 0, attempts = 0, ready_at = ? WHERE digest = ?",
             (ready_at, bytes.fromhex(job.digest)),
         )
+
+    def _lease_if_free(self, conn: Connection, key: bytes, now: float) -> Job | None:
+        free = "SELECT digest, wants, priority, lane, attempts FROM jobs WHERE digest = ? AND leased_until <= ?"
+        row = conn.execute(free, (key, now)).fetchone()
+        return None if row is None else self._lease(conn, row, now)
 
     def _lease(self, conn: Connection, row: tuple[Any, ...], now: float) -> Job:
         until = now + LEASE_S

@@ -150,6 +150,10 @@ class Cluster:
         with_schema = f"SET search_path = {self.name}; {sql}"
         return self.engines.postgres.rows(USER, with_schema)
 
+    def covers(self, sql: str) -> list[list[str]]:
+        """The same in the schema of the register that the nodes share."""
+        return self.engines.postgres.rows(USER, f"SET search_path = {self.name}_covers; {sql}")
+
     def objects(self) -> list[Path]:
         """Return the objects that the store holds for these nodes."""
         return sorted(path for path in (self.engines.s3.folder).rglob("*") if path.is_file() and self.name in path.parts)

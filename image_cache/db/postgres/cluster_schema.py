@@ -4,7 +4,8 @@ Script n is in PostgreSQL's words and runs as number n of its schema, after the 
 many have run. One that was released is never edited.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import field
 
 from image_cache.db.catalog_schema import MIGRATIONS
 from image_cache.db.postgres.deletion_schema import LOG
@@ -38,18 +39,31 @@ CATALOG_SCRIPTS: tuple[str, ...] = (
 
 @frozen
 class Tables:
-    """What belongs into a schema: the tables that SQLite has after `migrations`, then the scripts."""
+    """What belongs into a schema: the tables that SQLite has after `migrations`, then the scripts.
+
+    `own` has the text for PostgreSQL of a migration that is not translated well, by its number. `oldest_reader` is the lowest level
+    whose program works with these tables: the level at which something was taken away, or changed its meaning. `first_version` is the number of migrations that the first release with
+    PostgreSQL had: a schema with fewer was not made by us.
+    """
 
     migrations: Sequence[str]
     scripts: Sequence[str]
+    own: Mapping[int, str] = field(default_factory=dict)
+    oldest_reader: int = 0
+    first_version: int = 0
 
     @property
     def version(self) -> int:
         return len(self.migrations)
+
+    @property
+    def level(self) -> int:
+        """One number for both lists: each of them only grows."""
+        return len(self.migrations) + len(self.scripts)
 
     def first(self) -> list[str]:
         """Return the statements that make the tables which SQLite has too, their rows included."""
         return schema(self.migrations)
 
 
-CATALOG = Tables(MIGRATIONS, CATALOG_SCRIPTS)
+CATALOG = Tables(MIGRATIONS, CATALOG_SCRIPTS, first_version=27)

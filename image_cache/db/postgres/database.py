@@ -2,19 +2,28 @@
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from image_cache.db.catalog import CatalogDatabase
-from image_cache.db.connection import BUSY_TIMEOUT_S, Connection, DatabaseError, Locked, OperationalError, Row, WrongVersion
+from image_cache.db.connection import BUSY_TIMEOUT_S, Connection, DatabaseError, Locked, OperationalError, Row
 from image_cache.db.fair_lock import FairLock
+from image_cache.db.postgres.advisory import AdvisoryLocks
 from image_cache.db.postgres.cluster_schema import CATALOG, Tables
 from image_cache.db.postgres.connection import PgConnection, connect
 from image_cache.db.postgres.tokens import Tokenizer
+from image_cache.db.postgres.upkeep import NOTHING, SchemaState, bring_up, make_version, refuse_other, state_of
+from image_cache.locks import Locks
 
 T = TypeVar("T")
 MAX_IDLE = 3
+SLOW_S = 1.0  # a connection that fails after so long is tried by one thread at a time: the others fail at once
+# Of a session, in case its node stops in the middle of a transaction: the server ends it then, and others can write.
+_IDLE = (
+    "-c idle_in_transaction_session_timeout=8s -c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3"
+)
 MIN_SERVER = 13
 # What is written without a wait for the disk is lost with the power, as with SQLite.
 _NOT_DURABLE = "SET LOCAL synchronous_commit = off"
@@ -25,8 +34,8 @@ _ALONE = "SELECT pg_advisory_xact_lock(hashtextextended(current_schema(), 0))"
 class PgDatabase(CatalogDatabase):
     """One schema of a PostgreSQL database. Any thread, several processes, several machines.
 
-    `where` names it in messages. The first use of an empty schema makes its tables; one of another version is refused.
-    What is disposable is written without a wait for the disk.
+    `where` names it in messages. The first use of a schema makes its tables, or changes those of an older version, unless `migrates`
+    is False; one that does not fit is refused. What is disposable is written without a wait for the disk.
     """
 
     def __init__(
@@ -38,22 +47,36 @@ class PgDatabase(CatalogDatabase):
         is_reader: bool = False,
         tables: Tables = CATALOG,
         is_disposable: bool = False,
+        migrates: bool = True,
+        node: str = "",
     ) -> None:
+        self.node = node
         self.path = Path(where)
         self.inode = self.generation = 0
         self._dsn, self._schema, self._is_reader = dsn, name, is_reader
-        self._tables, self._is_disposable = tables, is_disposable
+        self._tables, self._is_disposable, self._migrates = tables, is_disposable, migrates
         self._tokenizer = Tokenizer()
+        self._locks = AdvisoryLocks(self._new, name)
         self._guard = threading.Lock()  # protects the next two
         self._spare: list[PgConnection] = []
+        self._busy: dict[PgConnection, float] = {}  # since when each is in use (monotonic time)
+        self._looking = threading.Lock()  # protects the next one; held while the schema is looked at
         self._is_known = False  # whether the schema was looked at
         self._writing = threading.local()  # .conn: the connection of this thread's transaction
         self._write_lock = FairLock()
+        self._probing = threading.Lock()  # held by the thread that tries whether a silent server answers again
+        self._silence = ""  # why the last connection failed, if that took long; unlocked, because a lost race costs one more try
 
     def beside(self, suffix: str, tables: Tables) -> "PgDatabase":
         """Return a disposable database of these tables, in the schema with this suffix. It has writers, and connections, of its own."""
         return PgDatabase(
-            self._dsn, self._schema + suffix, str(self.path), is_reader=self._is_reader, tables=tables, is_disposable=True
+            self._dsn,
+            self._schema + suffix,
+            str(self.path),
+            is_reader=self._is_reader,
+            tables=tables,
+            is_disposable=True,
+            migrates=self._migrates,
         )
 
     @contextlib.contextmanager
@@ -118,7 +141,19 @@ class PgDatabase(CatalogDatabase):
         for conn in unused:
             conn.close()
 
+    def cut(self, older_than_s: float) -> None:
+        """Break the connections that are in use for longer, because the server does not answer, and drop all that are kept."""
+        with self._guard:
+            unused, self._spare = self._spare, []
+            silent = [conn for conn, since in self._busy.items() if time.monotonic() - since > older_than_s]
+        for conn in silent:
+            conn.cut()
+        for conn in unused:
+            conn.cut()
+            conn.close()
+
     def close(self) -> None:
+        self._locks.close()
         with self._guard:
             unused, self._spare = self._spare, []
         for conn in unused:
@@ -128,6 +163,10 @@ class PgDatabase(CatalogDatabase):
     def __del__(self) -> None:
         for conn in getattr(self, "_spare", []):
             conn.close()
+
+    def locks(self, folder: Path) -> Locks:
+        """Return locks that hold over all nodes; the folder is not used."""
+        return self._locks
 
     def _add_words(self, conn: PgConnection) -> None:
         """Add the words of images that are new or reworded: a trigger leaves their rows empty, because it has no tokenizer."""
@@ -156,6 +195,8 @@ class PgDatabase(CatalogDatabase):
             with self._guard:
                 kept = self._spare.pop() if self._spare else None
             conn = kept or self._connected()
+            with self._guard:
+                self._busy[conn] = time.monotonic()
             try:
                 return ask(conn), conn
             except BaseException:
@@ -166,6 +207,8 @@ class PgDatabase(CatalogDatabase):
 
     def _keep(self, conn: PgConnection) -> None:
         """Keep a connection for the next who asks, unless there are enough."""
+        with self._guard:
+            self._busy.pop(conn, None)
         if not conn.is_closed and not conn.in_transaction:
             with self._guard:
                 if len(self._spare) < MAX_IDLE:
@@ -183,19 +226,67 @@ class PgDatabase(CatalogDatabase):
             raise
         return conn
 
-    def survey(self) -> tuple[int, str, int | None, int]:
-        """Return the server's major version and encoding, the version of the schema (None: it is new), and its records and streams."""
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[PgConnection]:
+        """Read all of the schema as it is at one moment, while no one writes. Raises `DatabaseError`."""
+        conn = self._connected()
+        try:
+            conn.begin(f"SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; {_ALONE}")
+            yield conn
+        finally:
+            conn.close()
+
+    @contextlib.contextmanager
+    def replacing(self) -> Iterator[PgConnection]:
+        """Make the schema again, empty and without tables, in one transaction, which is undone if the block raises."""
+        conn = self._new()
+        try:
+            conn.begin(f"{_ALONE}; DROP SCHEMA IF EXISTS {self._schema} CASCADE; CREATE SCHEMA {self._schema}")
+            yield conn
+            make_version(conn, self._tables)
+            conn.commit()
+        finally:
+            conn.close()
+
+    def add_image_words(self, conn: PgConnection) -> None:
+        """Add the words of all images of streams, for a copy of their table."""
+        for row in conn.execute("SELECT number, title, description, folded FROM stream_images").fetchall():
+            vector = self._tokenizer.vector(row[1:])
+            conn.execute("INSERT INTO image_words (rowid, tokens) VALUES (?, CAST(? AS tsvector))", (row[0], vector))
+
+    def exists(self) -> bool:
+        """Return True if the schema has tables of ours."""
+        conn = self._new()
+        try:
+            return state_of(conn, self._schema) != NOTHING
+        finally:
+            conn.close()
+
+    def migrate(self) -> tuple[int, int]:
+        """Bring the schema up to date, once even if other nodes do the same; return its level before and after. Raises `DatabaseError`."""
+        conn = self._new()
+        try:
+            return bring_up(conn, self.path, self._schema, self._tables)
+        finally:
+            conn.close()
+
+    def check(self) -> None:
+        state = self._answer(lambda conn: state_of(conn, self._schema))
+        refuse_other(self.path, state, self._tables)
+
+    def survey(self) -> tuple[int, str, SchemaState | None, int]:
+        """Return the server's major version and encoding, the state of the schema (None: it is new), and its records and streams."""
         conn = self._new()
         try:
             number, encoding = conn.execute(
                 "SELECT CAST(current_setting('server_version_num') AS bigint), current_setting('server_encoding')"
             ).fetchone()  # type: ignore[misc]
             server = number // 10_000
-            if not self._has_tables(conn):
+            state = state_of(conn, self._schema)
+            if state == NOTHING:
                 return server, encoding, None, 0
-            version = self._version(conn)
             count = conn.execute("SELECT (SELECT count(*) FROM albums) + (SELECT count(*) FROM streams)").fetchone()[0]  # type: ignore[index]
-            return server, encoding, version, int(count)
+            return server, encoding, state, int(count)
         finally:
             conn.close()
 
@@ -203,7 +294,7 @@ class PgDatabase(CatalogDatabase):
         """Return a new connection to a schema that was looked at."""
         conn = self._new()
         try:
-            with self._guard:
+            with self._looking:
                 if not self._is_known:
                     self._look_at_schema(conn)
                     self._is_known = True
@@ -213,46 +304,30 @@ class PgDatabase(CatalogDatabase):
         return conn
 
     def _new(self) -> PgConnection:
-        settings = f"-c search_path={self._schema} -c lock_timeout={BUSY_TIMEOUT_S:.0f}s"
+        settings = f"-c search_path={self._schema} -c lock_timeout={BUSY_TIMEOUT_S:.0f}s {_IDLE}"
         if self._is_reader:
             settings += " -c default_transaction_read_only=on"
-        return connect(self._dsn, settings, self.path, self._tokenizer)
+        is_probing = bool(self._silence) and self._probing.acquire(blocking=False)
+        if self._silence and not is_probing:
+            raise OperationalError(self._silence)
+        began = time.monotonic()
+        try:
+            conn = connect(self._dsn, settings, self.path, self._tokenizer)
+        except DatabaseError as error:
+            self._silence = str(error) if time.monotonic() - began > SLOW_S else ""
+            raise
+        finally:
+            if is_probing:
+                self._probing.release()
+        self._silence = ""
+        return conn
 
     def _look_at_schema(self, conn: PgConnection) -> None:
-        """Make the tables of an empty schema, and those that only many nodes need. Raises `WrongVersion` for another version."""
-        if not self._is_reader and self._scripts_run(conn) < len(self._tables.scripts):
-            conn.begin(f"SELECT pg_advisory_xact_lock(hashtextextended('{self._schema}', 0))")  # two nodes may start at once
-            if not self._has_tables(conn):
-                conn.tell(f"CREATE SCHEMA IF NOT EXISTS {self._schema}")
-                conn.tell(";\n".join(self._tables.first()))
-                conn.tell("CREATE TABLE schema_version (version bigint, scripts bigint NOT NULL DEFAULT 0)")
-                conn.tell(f"INSERT INTO schema_version VALUES ({self._tables.version}, 0)")
-            if self._version(conn) == self._tables.version:
-                self._run_scripts(conn)
-            conn.commit()
-        if not self._has_tables(conn):
+        """Bring the schema up to date if that is ours to do, and refuse one that does not fit. Raises `WrongVersion`."""
+        state = state_of(conn, self._schema)
+        if state.level < self._tables.level and self._migrates and not self._is_reader:
+            bring_up(conn, self.path, self._schema, self._tables)
+            state = state_of(conn, self._schema)
+        if state == NOTHING and self._is_reader:
             raise OperationalError(f"{self.path} has no schema {self._schema} yet")
-        if self._version(conn) != self._tables.version:
-            raise WrongVersion(self.path, self._version(conn), self._tables.version)
-
-    def _run_scripts(self, conn: PgConnection) -> None:
-        """Run the scripts that the schema has not had yet, in the caller's transaction."""
-        conn.tell("ALTER TABLE schema_version ADD COLUMN IF NOT EXISTS scripts bigint NOT NULL DEFAULT 0")  # 0.2.0 had none
-        for script in self._tables.scripts[max(0, self._scripts_run(conn)) :]:
-            conn.tell(script)
-        conn.tell(f"UPDATE schema_version SET scripts = {len(self._tables.scripts)}")
-
-    def _scripts_run(self, conn: PgConnection) -> int:
-        """Return how many scripts the schema has had; -1 for one that has no tables or is of 0.2.0."""
-        row = conn.execute(
-            "SELECT 1 FROM information_schema.columns WHERE table_schema = ? AND table_name = 'schema_version' AND column_name = 'scripts'",
-            (self._schema,),
-        ).fetchone()
-        return -1 if row is None else int(conn.execute("SELECT scripts FROM schema_version").fetchone()[0])  # type: ignore[index]
-
-    def _version(self, conn: PgConnection) -> int:
-        return int(conn.execute("SELECT version FROM schema_version").fetchone()[0])  # type: ignore[index]
-
-    def _has_tables(self, conn: PgConnection) -> bool:
-        row = conn.execute("SELECT to_regclass(?)", (f"{self._schema}.schema_version",)).fetchone()
-        return row is not None and row[0] is not None
+        refuse_other(self.path, state, self._tables)
