@@ -38,14 +38,16 @@ class ClusterStreams:
         if self._agreement is not None:
             self._agreement.join()
 
-    def problems(self) -> list[str]:
-        """Return why this node must not serve pages; [] if it may."""
+    def why_not_ready(self) -> str:
+        """Return why this node must not serve pages, "" if it may."""
         try:
             if self._agreement is not None:
                 self._agreement.check()
-        except (ConfigError, DatabaseError) as error:
-            return [str(error)]
-        return [] if self.log.is_caught_up else ["deletions of other nodes are not carried out"]
+        except ConfigError as error:
+            return f"{error}."
+        except DatabaseError:
+            return "The catalogue cannot be read. /health says more."
+        return "" if self.log.is_caught_up else "What other nodes have deleted is not deleted here yet."
 
     def deletions_by_node(self) -> dict[str, bool]:
         """Return for each node whether it has removed the bytes of all that was deleted so far."""
