@@ -381,7 +381,7 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
         vault=vault,
         rates=rates,
         pool=pool,
-        readiness=Readiness(settings, catalog, pool, [] if cluster_streams is None else [cluster_streams.why_not_ready]),
+        readiness=Readiness(settings, catalog, pool, () if cluster_streams is None else (cluster_streams.why_not_ready,)),
         _parts=parts,
         _cluster=cluster,
         cluster_streams=cluster_streams,

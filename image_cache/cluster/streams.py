@@ -22,31 +22,32 @@ class ClusterStreams:
     ) -> None:
         self._settings, self._cluster = settings, cluster
         self._agreement: Agreement | None = None
-        self.log = DeletionLog(cluster.catalog, index, cluster.node.name, apply=kinds, empty=empty)
+        self.log = DeletionLog(cluster.catalog, index, cluster.node.name, apply=kinds, empty=empty, join=self._join)
 
     def start(self) -> None:
         """Join the others, and carry out what they have deleted, before the first request. Idempotent.
 
-        Raises `ConfigError` if they have another key or store, `DatabaseError` or `StorageError` if what was deleted may still be here.
+        Raises `ConfigError` if they have another key or store. While the database is away the node starts, and is not ready.
         """
         if self._agreement is None:
             key = secret_key(self._settings.secret_key_path)
             self._agreement = Agreement(self._cluster.catalog, self._settings, key, self._cluster.node.name)
-            self._agreement.join()
         self.log.start()
 
+    def _join(self) -> None:
+        if self._agreement is not None:
+            self._agreement.join()
+
     def why_not_ready(self) -> str:
-        """Return why this node must not serve pages, in a sentence for everyone; "" if it may."""
-        if not self.log.is_caught_up:
-            return "Deletions of other nodes are not carried out yet."
+        """Return why this node must not serve pages, "" if it may."""
         try:
             if self._agreement is not None:
                 self._agreement.check()
         except ConfigError as error:
-            return f"This node differs from the others: {error.name}."
+            return f"{error}."
         except DatabaseError:
-            return "The other nodes cannot be looked up."
-        return ""
+            return "The catalogue cannot be read. /health says more."
+        return "" if self.log.is_caught_up else "What other nodes have deleted is not deleted here yet."
 
     def deletions_by_node(self) -> dict[str, bool]:
         """Return for each node whether it has removed the bytes of all that was deleted so far."""

@@ -216,15 +216,9 @@ class PgDatabase(CatalogDatabase):
                     return
         conn.close()
 
-    def listening(self, channel: str) -> PgConnection:
-        """Return a connection of its own that gets the notifications of a channel; the caller closes it. Raises `DatabaseError`."""
-        conn = self._new()
-        try:
-            conn.tell(f"LISTEN {channel}")
-        except BaseException:
-            conn.close()
-            raise
-        return conn
+    def connection(self) -> PgConnection:
+        """Return a new connection, which the caller closes. Raises `DatabaseError`."""
+        return self._new()
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[PgConnection]:
