@@ -83,7 +83,8 @@ class SharedVariants:
         none of its files stay here under a name that means other bytes. Raises what `record` raises.
         """
         body = image.body_sha256
-        is_stored = self._tier is not None and body is not None and self._tier.put(body, bodies)
+        objects = {key: webp for key, webp in bodies.items() if self._is_shared(key.variant)}
+        is_stored = self._tier is not None and body is not None and self._tier.put(body, objects)
         has_base = self._base.issubset(key.variant for key in bodies)
         with self._register.write() as conn:
             record(conn)
