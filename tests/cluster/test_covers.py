@@ -6,18 +6,20 @@ Each test brings covers of its own into one cluster.
 import hashlib
 import itertools
 import json
-import os
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import obstore
 import pytest
+from obstore.store import S3Store
 
 from tests.cluster.cluster import Cluster, Engines, Node, each_gets
 from tests.cluster.covers import bring_in, offer, thumbnails
 from tests.support.origin import Origin, jpeg
+from tests.support.s3 import BUCKET, KEY, SECRET
 from tests.support.stage import multipart
 from tests.support.vault import wait_until
 from tests.support.visitor import Browser, prepared
@@ -76,6 +78,12 @@ def ready(node: Node, digests: Sequence[str]) -> set[str]:
     return set(node.post("/api/cache/state", {"digests": list(digests)}).json()["ready"])
 
 
+def bucket(engines: Engines) -> S3Store:
+    """The store as someone else changes it."""
+    config = {"endpoint": engines.s3.endpoint, "access_key_id": KEY, "secret_access_key": SECRET, "region": "us-east-1"}
+    return S3Store(BUCKET, config=config, client_options={"allow_http": True})  # type: ignore[arg-type]
+
+
 @pytest.fixture(scope="module")
 def origin() -> Iterator[Origin]:
     with Origin() as running:
@@ -96,7 +104,7 @@ def nodes(cluster: Cluster) -> Iterator[list[Node]]:
 
 
 def test_a_cold_node_takes_all_covers_from_the_store_also_those_that_it_had_lost(
-    cluster: Cluster, nodes: list[Node], origin: Origin
+    engines: Engines, cluster: Cluster, nodes: list[Node], origin: Origin
 ) -> None:
     covers = Collection(cluster, origin, 60)
     bodies = shown(nodes, covers.digests)
@@ -106,7 +114,7 @@ def test_a_cold_node_takes_all_covers_from_the_store_also_those_that_it_had_lost
     lost = set(covers.digests[:3])
     for path in covers.objects():
         if path.stem in lost:
-            path.unlink()
+            obstore.delete(bucket(engines), path.relative_to(engines.s3.folder / BUCKET).as_posix())
     began = time.monotonic()
     third = cluster.add()
     again = shown([third], covers.digests[3:])
@@ -165,7 +173,7 @@ def test_a_changed_image_gets_a_new_name_and_the_old_one_keeps_its_bytes(
 
 
 def test_an_object_of_a_node_that_died_before_it_wrote_the_row_is_swept(
-    cluster: Cluster, nodes: list[Node], origin: Origin
+    engines: Engines, cluster: Cluster, nodes: list[Node], origin: Origin
 ) -> None:
     before = set(cluster.objects())
     covers = Collection(cluster, origin, 1)
@@ -195,8 +203,10 @@ def test_an_object_of_a_node_that_died_before_it_wrote_the_row_is_swept(
         return other.command("storage", "sweep", *arguments).stdout
 
     assert ": 0 of them, 0" in sweep("--dry-run"), "a young one may still get its row"
-    for orphan in cluster.objects():
-        os.utime(orphan, (time.time() - 2 * 86400,) * 2)
+    for path in (*orphans, *covers.objects()):  # rclone keeps the time of an object as such a header
+        name = path.relative_to(engines.s3.folder / BUCKET).as_posix()
+        attributes = {"mtime": f"{time.time() - 2 * 86400:.3f}"}
+        obstore.put(bucket(engines), name, path.read_bytes(), attributes=attributes)
     assert ": 2 of them" in sweep("--dry-run")
     assert orphans <= set(cluster.objects())
     assert ": 2 of them" in sweep()
