@@ -194,13 +194,16 @@ def test_an_object_of_a_node_that_died_before_it_wrote_the_row_is_swept(
     began = time.monotonic()
     other = next(node for node in nodes if node is not victim)
     shown([other], [digest])
+    print(sorted(str(p.relative_to(engines.s3.folder)) for p in cluster.objects()), origin.count(path), victim.name)
     print(f"taken over after {time.monotonic() - began:.1f} s")
     victim.heal()
     victim.start()
     assert all(len(different) == 1 for different in shown(nodes, [digest]).values())
 
     def sweep(*arguments: str) -> str:
-        return other.command("storage", "sweep", *arguments).stdout
+        said = other.command("storage", "sweep", *arguments).stdout
+        print(said, len(cluster.objects()))
+        return said
 
     assert ": 0 of them, 0" in sweep("--dry-run"), "a young one may still get its row"
     for path in (*orphans, *covers.objects()):  # rclone keeps the time of an object as such a header
