@@ -52,6 +52,7 @@ from image_cache.maintenance.health.examine import examine_service
 from image_cache.maintenance.housekeeping import Housekeeping
 from image_cache.maintenance.memory import memory_job
 from image_cache.maintenance.rates import CacheRates
+from image_cache.maintenance.readiness import Readiness
 from image_cache.maintenance.readonly_vault import ReadonlyVault
 from image_cache.maintenance.scrub import Nightly, Scrub, activity
 from image_cache.records.batches.selection_table import SelectionTable
@@ -135,6 +136,7 @@ class Services:
     rates: CacheRates
     vault: ReadonlyVault  # the same databases, for those who only look; closed with them
     pool: Pool
+    readiness: Readiness
     _parts: CoverServices
     _cluster: "Cluster | None"  # this node among others
     cluster_streams: "ClusterStreams | None"  # what all nodes must agree on, and what they delete
@@ -236,11 +238,14 @@ def open_services(settings: Settings, *, clock: Callable[[], float] = time.time)
 
 def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> Services:
     catalog = open_catalog(settings)
+    cluster, local_clock = open_shared(settings, catalog), clock
+    clock = clock if cluster is None else cluster.clock  # of times in the catalogue; files have those of this machine
     limits = RuntimeLimits(default_limits(settings), catalog, clock)
     wakeup = threading.Event()
-    music_images = MusicImages(settings, catalog, clock)
-    cluster = open_shared(settings, catalog)
-    parts = open_covers(settings, clock=clock, limits=limits, local={"music": music_images}, wake=wakeup.set, shared=cluster)
+    music_images = MusicImages(settings, catalog, local_clock)
+    parts = open_covers(
+        settings, clock=local_clock, limits=limits, local={"music": music_images}, wake=wakeup.set, shared=cluster
+    )
     covers = parts.covers
     _apply(limits, covers, most_s=0.0)  # what operators changed before; evicts nothing yet
 
@@ -257,10 +262,10 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
         hide_stale_cover=connection.hide_stale_cover if settings.DISCOGS_HIDE_STALE else None,
     )
     turntable = Turntable(catalog, library, clock=clock)
-    streams = open_streams(settings, catalog, parts.decoder, clock=clock)
-    files = FileServices(settings, catalog, clock, is_paused=limits.is_paused)
+    streams = open_streams(settings, catalog, parts.decoder, clock=local_clock)
+    files = FileServices(settings, catalog, local_clock, is_paused=limits.is_paused)
 
-    tasks = TaskRunner(catalog, settings.state_dir, clock=clock)
+    tasks = TaskRunner(catalog, catalog.locks(settings.state_dir), clock=clock)
     indexer = SearchIndexer(catalog, tasks)
     selections = SelectionTable(catalog)
     scrobbling = Scrobbling(settings, catalog, library=library, tasks=tasks, clock=clock)
@@ -284,7 +289,16 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
     )
 
     housekeeping = Housekeeping(covers, parts.decoder, library.cover_urls, retention_days=settings.RETENTION_DAYS)
-    scrub = Scrub(settings, covers, streams, files.cache, parts.decoder, wake_files=files.wake, clock=clock)
+    scrub = Scrub(
+        settings,
+        covers,
+        streams,
+        files.cache,
+        parts.decoder,
+        locks=catalog.locks(settings.cache_dir),
+        wake_files=files.wake,
+        clock=local_clock,
+    )
     nightly = Nightly(scrub, settings.SCRUB_HOUR, lambda: activity(covers, streams))
     vault = _readonly(settings=settings, catalog=catalog, covers=covers, limits=limits, streams=streams, files=files)
     actions = ActionLog(catalog, clock=clock)
@@ -366,6 +380,7 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
         vault=vault,
         rates=rates,
         pool=pool,
+        readiness=Readiness(settings, catalog, pool),
         _parts=parts,
         _cluster=cluster,
         cluster_streams=_cluster_streams(settings, cluster, streams, covers),

@@ -3,6 +3,8 @@
 import secrets
 
 from image_cache.cluster.agreement import Agreement, check_settings, known_name
+from image_cache.cluster.clock import DatabaseClock
+from image_cache.cluster.nodes import NodeTable, ThisNode, boot_of
 from image_cache.config import Settings
 from image_cache.db.database import DatabaseError
 from image_cache.db.postgres.server import DSN, check_server, open_postgres
@@ -27,6 +29,8 @@ def check_start(settings: Settings) -> None:
     try:
         if catalog.survey()[2] is not None:
             Agreement(catalog, settings, key, known_name(settings)).check()
+            if name := known_name(settings):
+                ThisNode(NodeTable(catalog), name, boot_of(settings.cache_dir), DatabaseClock()).refuse_twin()
     except DatabaseError as error:
         raise ConfigError(DSN, str(error)) from error
     finally:

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable
 
-from image_cache.cluster.clock import DatabaseClock
+from image_cache.cluster.clock import DatabaseClock, since_boot
 from image_cache.cluster.index_schema import COVERS, SHARED_INDEX
 from image_cache.cluster.nodes import BEAT_S, ClusterHolders, NodeTable, ThisNode, boot_of, node_name
 from image_cache.config import Settings
@@ -14,11 +14,14 @@ from image_cache.db.postgres.database import PgDatabase
 from image_cache.db.postgres.server import open_postgres
 from image_cache.engine.jobs import JobQueue
 from image_cache.engine.pool import PeriodicJob, Pool
+from image_cache.errors import ConfigError
 from image_cache.resources import version
 
 logger = logging.getLogger(__name__)
 
 LOOK_S = 1.0  # how soon the work of a node is taken over once it counts as dead
+STOP_S = 3.0  # of each of its threads
+ANSWER_S = 4.0  # a beat without an answer for so long means that the server is cut off: no thread should wait for it
 
 
 class Cluster:
@@ -34,7 +37,7 @@ class Cluster:
         )
         self.holders = ClusterHolders(self.node)
         self.clock.measure(self.index)
-        self._pool: Pool | None = None
+        self._pools: list[Pool] = []
         self._is_away = False
 
     @property
@@ -46,23 +49,28 @@ class Cluster:
 
         Raises `ConfigError` if another node runs under this name. While the database is away the node starts without it.
         """
-        if self._pool is not None:
+        if self._pools:
             return
         try:
             self.node.join()
         except DatabaseError as error:
             logger.warning("node not announced yet node=%s reason=%s", self.node.name, error)
-        periodic = [
+        jobs_of_nodes = PeriodicJob("take-over", LOOK_S, lambda: self._look(jobs, wake), first_s=LOOK_S)
+        # A thread each: one that waits for the server must not delay a beat, or the one that notices it.
+        for periodic in (
             PeriodicJob("heartbeat", BEAT_S, self._beat, first_s=BEAT_S),
-            PeriodicJob("take-over", LOOK_S, lambda: self._look(jobs, wake), first_s=LOOK_S),
-        ]
-        self._pool = Pool(lambda: False, periodic, workers=0, name="heartbeat")
-        self._pool.start()
+            jobs_of_nodes,
+            PeriodicJob("watch", LOOK_S, self._cut),
+        ):
+            pool = Pool(lambda: False, [periodic], workers=0, name=periodic.name)
+            pool.start()
+            self._pools.append(pool)
 
     def close(self) -> None:
         """Stop the heartbeat and announce that this node has stopped."""
-        if self._pool is not None:
-            self._pool.close()
+        for pool in self._pools:
+            pool.close(STOP_S)
+        if self._pools:
             self.node.leave()
         self.index.close()
 
@@ -70,9 +78,17 @@ class Cluster:
         if not self.node.is_known:  # the database was away at the start
             try:
                 self.node.join()
-            except DatabaseError:
+            except (DatabaseError, ConfigError) as error:
+                logger.warning("node not announced yet node=%s reason=%s", self.node.name, error)
                 return
         self.node.beat()
+
+    def _cut(self) -> None:
+        """Break the connections to a server that does not answer, before they keep all threads of requests waiting."""
+        since = self.node.asking_since
+        if since is not None and since_boot() - since > ANSWER_S:
+            for database in (self.catalog, self.index):
+                database.cut(ANSWER_S)
 
     def _look(self, jobs: JobQueue, wake: Callable[[], None]) -> None:
         try:

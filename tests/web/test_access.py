@@ -155,6 +155,8 @@ GET    /have                                        200 200 200 200 200 200
 POST   /have                                        401 403 400 400 400 400
 GET    /have/<int:task_id>                          401 403 404 404 404 404
 GET    /health                                      200 200 200 200 200 200
+GET    /livez                                       200 200 200 200 200 200
+GET    /readyz                                      200 200 200 200 200 200
 GET    /hidden                                      401 403 403 403 200 200
 POST   /hidden/<int:hidden_id>/show                 401 403 403 403 404 404
 GET    /import                                      401 403 403 200 200 200

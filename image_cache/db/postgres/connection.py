@@ -4,6 +4,8 @@ Statements come in the words of `dialect`: no table module knows which database 
 """
 
 import contextlib
+import os
+import socket
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -149,10 +151,6 @@ class PgConnection:
             raise OperationalError(f"{self._path}: nothing was saved, because a statement failed")
         self.tell("COMMIT")
 
-    def fileno(self) -> int:
-        """Return the number of its socket, for `select`."""
-        return self._conn.fileno()
-
     def took_notifications(self) -> bool:
         """Read what the server has sent unasked, and drop it; return False if the connection was cut. Does not wait."""
         try:
@@ -170,6 +168,21 @@ class PgConnection:
     @property
     def is_closed(self) -> bool:
         return self._conn.closed
+
+    @property
+    def pid(self) -> int:
+        """The process of the server that answers this connection."""
+        return self._conn.info.backend_pid
+
+    def fileno(self) -> int:
+        """Return the descriptor of its socket. Raises `OperationalError` if it is closed."""
+        with told(self._path):
+            return self._conn.fileno()
+
+    def cut(self) -> None:
+        """Break the line, so that a thread which waits for an answer gets an error now. Any thread."""
+        with contextlib.suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(self._conn.fileno())) as line:
+            line.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         self._conn.close()

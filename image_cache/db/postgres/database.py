@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -9,12 +10,19 @@ from typing import Any, TypeVar, cast
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.connection import BUSY_TIMEOUT_S, Connection, DatabaseError, Locked, OperationalError, Row, WrongVersion
 from image_cache.db.fair_lock import FairLock
+from image_cache.db.postgres.advisory import AdvisoryLocks
 from image_cache.db.postgres.cluster_schema import CATALOG, Tables
 from image_cache.db.postgres.connection import PgConnection, connect
 from image_cache.db.postgres.tokens import Tokenizer
+from image_cache.locks import Locks
 
 T = TypeVar("T")
 MAX_IDLE = 3
+SLOW_S = 1.0  # a connection that fails after so long is tried by one thread at a time: the others fail at once
+# Of a session, in case its node stops in the middle of a transaction: the server ends it then, and others can write.
+_IDLE = (
+    "-c idle_in_transaction_session_timeout=8s -c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3"
+)
 MIN_SERVER = 13
 # What is written without a wait for the disk is lost with the power, as with SQLite.
 _NOT_DURABLE = "SET LOCAL synchronous_commit = off"
@@ -44,11 +52,16 @@ class PgDatabase(CatalogDatabase):
         self._dsn, self._schema, self._is_reader = dsn, name, is_reader
         self._tables, self._is_disposable = tables, is_disposable
         self._tokenizer = Tokenizer()
+        self._locks = AdvisoryLocks(self._new, name)
         self._guard = threading.Lock()  # protects the next two
         self._spare: list[PgConnection] = []
+        self._busy: dict[PgConnection, float] = {}  # since when each is in use (monotonic time)
+        self._looking = threading.Lock()  # protects the next one; held while the schema is looked at
         self._is_known = False  # whether the schema was looked at
         self._writing = threading.local()  # .conn: the connection of this thread's transaction
         self._write_lock = FairLock()
+        self._probing = threading.Lock()  # held by the thread that tries whether a silent server answers again
+        self._silence = ""  # why the last connection failed, if that took long; unlocked, because a lost race costs one more try
 
     def beside(self, suffix: str, tables: Tables) -> "PgDatabase":
         """Return a disposable database of these tables, in the schema with this suffix. It has writers, and connections, of its own."""
@@ -118,7 +131,19 @@ class PgDatabase(CatalogDatabase):
         for conn in unused:
             conn.close()
 
+    def cut(self, older_than_s: float) -> None:
+        """Break the connections that are in use for longer, because the server does not answer, and drop all that are kept."""
+        with self._guard:
+            unused, self._spare = self._spare, []
+            silent = [conn for conn, since in self._busy.items() if time.monotonic() - since > older_than_s]
+        for conn in silent:
+            conn.cut()
+        for conn in unused:
+            conn.cut()
+            conn.close()
+
     def close(self) -> None:
+        self._locks.close()
         with self._guard:
             unused, self._spare = self._spare, []
         for conn in unused:
@@ -128,6 +153,10 @@ class PgDatabase(CatalogDatabase):
     def __del__(self) -> None:
         for conn in getattr(self, "_spare", []):
             conn.close()
+
+    def locks(self, folder: Path) -> Locks:
+        """Return locks that hold over all nodes; the folder is not used."""
+        return self._locks
 
     def _add_words(self, conn: PgConnection) -> None:
         """Add the words of images that are new or reworded: a trigger leaves their rows empty, because it has no tokenizer."""
@@ -156,6 +185,8 @@ class PgDatabase(CatalogDatabase):
             with self._guard:
                 kept = self._spare.pop() if self._spare else None
             conn = kept or self._connected()
+            with self._guard:
+                self._busy[conn] = time.monotonic()
             try:
                 return ask(conn), conn
             except BaseException:
@@ -166,6 +197,8 @@ class PgDatabase(CatalogDatabase):
 
     def _keep(self, conn: PgConnection) -> None:
         """Keep a connection for the next who asks, unless there are enough."""
+        with self._guard:
+            self._busy.pop(conn, None)
         if not conn.is_closed and not conn.in_transaction:
             with self._guard:
                 if len(self._spare) < MAX_IDLE:
@@ -203,7 +236,7 @@ class PgDatabase(CatalogDatabase):
         """Return a new connection to a schema that was looked at."""
         conn = self._new()
         try:
-            with self._guard:
+            with self._looking:
                 if not self._is_known:
                     self._look_at_schema(conn)
                     self._is_known = True
@@ -213,10 +246,23 @@ class PgDatabase(CatalogDatabase):
         return conn
 
     def _new(self) -> PgConnection:
-        settings = f"-c search_path={self._schema} -c lock_timeout={BUSY_TIMEOUT_S:.0f}s"
+        settings = f"-c search_path={self._schema} -c lock_timeout={BUSY_TIMEOUT_S:.0f}s {_IDLE}"
         if self._is_reader:
             settings += " -c default_transaction_read_only=on"
-        return connect(self._dsn, settings, self.path, self._tokenizer)
+        is_probing = bool(self._silence) and self._probing.acquire(blocking=False)
+        if self._silence and not is_probing:
+            raise OperationalError(self._silence)
+        began = time.monotonic()
+        try:
+            conn = connect(self._dsn, settings, self.path, self._tokenizer)
+        except DatabaseError as error:
+            self._silence = str(error) if time.monotonic() - began > SLOW_S else ""
+            raise
+        finally:
+            if is_probing:
+                self._probing.release()
+        self._silence = ""
+        return conn
 
     def _look_at_schema(self, conn: PgConnection) -> None:
         """Make the tables of an empty schema, and those that only many nodes need. Raises `WrongVersion` for another version."""

@@ -15,6 +15,7 @@ try:
     from psycopg import Error, conninfo
 
     from image_cache.db.postgres.database import MIN_SERVER, PgDatabase
+    from image_cache.db.postgres.node import node_name
 except ImportError as error:
     problem = "PostgreSQL support is not installed. Run: pip install --require-hashes -r requirements-cluster.txt"
     raise ConfigError("VINYL_VAULT_DATABASE", problem) from error
@@ -37,7 +38,9 @@ def open_postgres(settings: Settings, *, is_reader: bool = False) -> PgDatabase:
         known["password"] = _password(settings.DATABASE_PASSWORD_FILE)
     host = str(known["host"])
     where = f"PostgreSQL database {known.get('dbname') or ''} at {'this machine' if '/' in host else host}"
-    return PgDatabase(conninfo.make_conninfo("", **known), settings.DATABASE_SCHEMA, where, is_reader=is_reader)
+    catalog = PgDatabase(conninfo.make_conninfo("", **known), settings.DATABASE_SCHEMA, where, is_reader=is_reader)
+    catalog.node = node_name(settings)
+    return catalog
 
 
 def check_server(settings: Settings) -> None:
