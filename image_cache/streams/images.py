@@ -133,10 +133,11 @@ class StreamImages:
         """Return True if the storage of the originals does not answer; probed at most every `OFFLINE_PAUSE_S`."""
         if time.monotonic() < self._offline_until:
             return True
-        if not self._probe.acquire(blocking=False):  # one thread waits for the answer; the others need not know it
-            return True
+        if not self._probe.acquire(blocking=False):  # one thread waits for the answer; for the others the last one counts
+            return self._offline_until > 0
         try:
             self.storage.exists("probe")
+            self._offline_until = 0.0
         except StorageError:
             self._offline_until = time.monotonic() + OFFLINE_PAUSE_S
             return True

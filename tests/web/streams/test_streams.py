@@ -5,9 +5,11 @@ import json
 import os
 import re
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -24,6 +26,7 @@ from image_cache.streams.upload.validation import new_image_id
 from image_cache.web.access import Role, declare_access
 from image_cache.web.request_body import UploadBuffer
 from image_cache.web.streams.uploads import ANIMATED
+from tests.cluster.link import Link
 from tests.support import openapi
 from tests.support.clock import FakeClock
 from tests.support.inside import PASSWORD, Inside, form_token
@@ -604,6 +607,29 @@ def test_with_the_store_away_a_gallery_shows_what_is_here_and_says_what_is_not(t
             server.start()
             stage.streams.images._offline_until = 0.0  # as if the quarter of a minute had passed
             assert stage.ask("stranger", "GET", f"/streams/{SLUG}/images/{gone.image_id}/thumb").status_code == 200
+
+
+@pytest.mark.slow
+@pytest.mark.server
+def test_uploads_at_the_same_moment_do_not_take_each_other_for_a_storage_that_is_away(tmp_path: Path) -> None:
+    """The second was refused with 507 while the first one asked whether the storage is there."""
+    with S3Server(tmp_path / "s3") as server, closing(Link(server.port, delay_s=0.3)) as link:
+        settings = server.settings(tmp_path / "secret") | {"S3_ENDPOINT": f"http://127.0.0.1:{link.port}"}
+        with Inside(tmp_path / "vault", **settings) as inside:
+            images = inside.services.streams.images
+            assert not images.is_offline()
+            link.mode = "delay"
+            start = threading.Barrier(3)
+
+            def ask() -> bool:
+                start.wait()
+                return images.is_offline()
+
+            with ThreadPoolExecutor(3) as pool:
+                answers = [pool.submit(ask) for _ in range(3)]
+            assert [answer.result() for answer in answers] == [False] * 3
+            server.stop()
+            assert images.is_offline()
 
 
 def test_the_api_answers_in_the_shapes_that_are_documented(stage: Stage) -> None:
