@@ -4,10 +4,6 @@ import contextlib
 import hashlib
 import logging
 import os
-import re
-import secrets
-import socket
-import string
 import threading
 import time
 from collections.abc import Collection
@@ -17,7 +13,6 @@ from image_cache.cluster.clock import NOW, DatabaseClock, since_boot
 from image_cache.db.database import Database, DatabaseError
 from image_cache.engine.holder import holder_name, is_holder_alive
 from image_cache.errors import ConfigError
-from image_cache.filesystem import lock_folder, make_folder, replacing
 from image_cache.frozen import frozen
 
 logger = logging.getLogger(__name__)
@@ -27,7 +22,6 @@ BEAT_S = 2.0
 SILENT_S = 10.0  # after which a node counts as dead: its jobs are free then
 TAKEN_S = 5.0  # how long a start waits for a beat of a node with its name: one that was killed a moment ago does not beat
 POLL_S = 0.5
-LETTERS = 6
 
 
 @frozen
@@ -201,30 +195,6 @@ class ClusterHolders:
 def _node_of(holder: str) -> str:
     """Return `name/boot` of a holder."""
     return holder.rpartition("/")[0]
-
-
-def node_name(configured: str, cache_dir: Path, *, is_kept: bool = True) -> str:
-    """Return the name of the settings; else one that is made once, and kept in the file `node` of the cache folder if it may be."""
-    if configured:
-        return configured
-    path = cache_dir / "node"
-    with contextlib.suppress(OSError, UnicodeDecodeError):
-        if known := path.read_text(encoding="utf-8").strip():
-            return known
-    host = re.sub(r"[^a-z0-9-]+", "-", socket.gethostname().lower()).strip("-")[:40] or "node"
-    name = f"{host}-{''.join(secrets.choice(string.ascii_lowercase) for _ in range(LETTERS))}"
-    if not is_kept:
-        return name
-    try:
-        make_folder(cache_dir)
-        with lock_folder(cache_dir):
-            if path.exists() and (known := path.read_text(encoding="utf-8").strip()):
-                return known
-            with replacing(path) as file:
-                file.write(f"{name}\n".encode())
-    except (OSError, UnicodeDecodeError) as error:  # it has another name after the next start
-        logger.warning("node name not kept path=%s reason=%s", path, error)
-    return name
 
 
 def boot_of(cache_dir: Path) -> str:

@@ -273,7 +273,7 @@ class TaskRunner:
             ended = {"state": "failed", "says": " ".join(_sentence(text) for text in (str(error), error.hint) if text)}
         except (DatabaseError, OSError) as error:
             if isinstance(error, DatabaseError) and not hold.renew():
-                raise  # the database is away, or another node has the task: whoever gets the lock goes on
+                raise  # the database is away, or another node has the task: the next holder of the lock goes on
             logger.warning("task failed kind=%s reason=%s", state.kind, error)
             ended = {"state": "failed", "says": "The disk or a database failed. See the log."}
         except Exception:
