@@ -333,6 +333,7 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
     if settings.FRONT_DIR is not None:
         folders = {"streams": settings.stream_cache_dir, "originals": settings.stream_images_dir, "files": settings.files_dir}
         jobs.extend(NginxLinks(settings.FRONT_DIR, covers.cache, folders).periodic_jobs())
+    cluster_streams = _cluster_streams(settings, cluster, streams, covers)
     pool = Pool(parts.loader.run_due, jobs, workers=settings.MAX_CONCURRENT_DOWNLOADS, wakeup=wakeup)
     return Services(
         settings=settings,
@@ -380,10 +381,10 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
         vault=vault,
         rates=rates,
         pool=pool,
-        readiness=Readiness(settings, catalog, pool),
+        readiness=Readiness(settings, catalog, pool, () if cluster_streams is None else (cluster_streams.why_not_ready,)),
         _parts=parts,
         _cluster=cluster,
-        cluster_streams=_cluster_streams(settings, cluster, streams, covers),
+        cluster_streams=cluster_streams,
         _lock=lock,
     )
 

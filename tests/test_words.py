@@ -118,7 +118,7 @@ READERS = {
     "installer": (shell_text, ["systemd/*.sh"]),
     "documents": (document_text, ["*.md", "docs/**/*.md", ".github/**/*.md"]),
     "comments": (comment_text, ["image_cache/**/*.py", "*.py", "systemd/*.py", "tests/**/*.py", "benchmarks/**/*.py"]),
-    "comments of units": (unit_text, ["systemd/*", "Makefile", "Containerfile", "compose.yaml"]),
+    "comments of units": (unit_text, ["systemd/*", "Makefile", "Containerfile", "compose*.yaml"]),
     "API": (api_text, ["docs/openapi.yaml"]),
 }
 

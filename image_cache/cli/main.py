@@ -101,6 +101,8 @@ COMMANDS: dict[str, dict[str, tuple[str, str] | click.Group]] = {
         "clear": ("image_cache.cli.maintenance.clear:clear", "Remove all cached covers"),
         "reset-counters": ("image_cache.cli.maintenance.reset:reset", "Count requests, hits and evictions from now on"),
         "backup": ("image_cache.cli.maintenance.backup:backup", "Back up all irreplaceable data to FILE, or into a folder"),
+        "migrate": ("image_cache.cli.maintenance.migrate:migrate", "Change the database in PostgreSQL for this version"),
+        "move": ("image_cache.cli.maintenance.move:move", "Move the catalogue into PostgreSQL, or back into a file"),
         "restore": ("image_cache.cli.maintenance.backup:restore", "Restore a backup into an empty data folder"),
     },
     "Records": {

@@ -75,6 +75,9 @@ class Agreement:
         )
 
     def _others(self) -> list[str]:
+        has_nodes = "SELECT 1 FROM information_schema.tables WHERE table_schema = current_schema() AND table_name = 'cluster'"
+        if self._db.row(has_nodes) is None:  # a schema of 0.2.0, which no other node uses
+            return []
         return [node.name for node in NodeTable(self._db).all() if node.name != self._node and node.silent_s < SILENT_S]
 
     def _known(self) -> dict[str, int]:

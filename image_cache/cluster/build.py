@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from image_cache.cluster.clock import DatabaseClock, since_boot
 from image_cache.cluster.index_schema import COVERS, SHARED_INDEX
-from image_cache.cluster.nodes import BEAT_S, ClusterHolders, NodeTable, ThisNode, boot_of, node_name
+from image_cache.cluster.nodes import BEAT_S, ClusterHolders, NodeTable, ThisNode, boot_of
 from image_cache.config import Settings
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.catalog_schema import MIGRATIONS
@@ -31,9 +31,8 @@ class Cluster:
         self.catalog = catalog
         self.index = catalog.beside(COVERS, SHARED_INDEX)  # the shared half: register, jobs, hosts in trouble
         self.clock = DatabaseClock()
-        name = node_name(settings.NODE, settings.cache_dir, is_kept=not is_reader)
         self.node = ThisNode(
-            NodeTable(catalog), name, boot_of(settings.cache_dir), self.clock, version=version(), schema=len(MIGRATIONS)
+            NodeTable(catalog), catalog.node, boot_of(settings.cache_dir), self.clock, version=version(), schema=len(MIGRATIONS)
         )
         self.holders = ClusterHolders(self.node)
         self.clock.measure(self.index)

@@ -14,7 +14,7 @@ from image_cache.db.postgres.database import PgDatabase
 from image_cache.db.postgres.deletion_schema import CHANNEL
 from image_cache.db.postgres.listener import Listener
 from image_cache.engine.holder import holder_name, is_holder_alive
-from image_cache.errors import StorageError
+from image_cache.errors import ConfigError, StorageError
 
 logger = logging.getLogger(__name__)
 
@@ -104,7 +104,8 @@ Apply = Callable[[Sequence[str]], None]
 class DeletionLog:
     """Follows the log in one process. `apply` deletes the bytes of names by kind, `empty` all that is cached of streams.
 
-    Both may raise `StorageError`: then the deletion is not confirmed, and tried again in a second.
+    Both may raise `StorageError`: then the deletion is not confirmed, and tried again in a second. `join` is called first, once the
+    database answers.
     """
 
     def __init__(
@@ -115,13 +116,14 @@ class DeletionLog:
         *,
         apply: Mapping[str, Apply],
         empty: Callable[[], None],
+        join: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.table = DeletionTable(catalog)
         self.node = node
         self._catalog = catalog
         self._positions = Positions(index)
-        self._apply, self._empty, self._clock = apply, empty, clock
+        self._apply, self._empty, self._join, self._clock = apply, empty, join, clock
         self._turn = threading.Lock()  # held while deletions are carried out; protects the next two
         self._seen: int | None = None  # the last one that this process has carried out
         self._written = -1  # the last position that the node's row has
@@ -134,11 +136,11 @@ class DeletionLog:
     def start(self) -> None:
         """Carry out what was deleted while this node was away, then follow the log. Idempotent; after a fork, before the first request.
 
-        Raises `DatabaseError` or `StorageError`: then this node may still hold what was deleted, and must not serve.
+        While the database is away, or the disk refuses, the node starts without it and is not caught up. Raises what `join` raises.
         """
         if self._thread is not None:
             return
-        self.catch_up()
+        self._try()
         self._listener = Listener(self._catalog, CHANNEL)
         self._thread = threading.Thread(target=self._follow, args=(self._listener,), name="deletions", daemon=True)
         self._thread.start()
@@ -179,6 +181,7 @@ class DeletionLog:
 
     def _begin(self) -> int:
         """Return the position to read on from; what the log has forgotten since may be anything, so the cache is emptied then."""
+        self._join()
         position, swept = self._positions.read(), self.table.swept()
         if position >= swept:
             return position
@@ -194,16 +197,22 @@ class DeletionLog:
             if kind in self._apply:  # a newer node may know more kinds
                 self._apply[kind](many)
 
+    def _try(self) -> None:
+        try:
+            self.catch_up()
+            self._sweep()
+            self._is_failing = False
+        except (DatabaseError, StorageError) as error:
+            if not self._is_failing:
+                logger.warning("deletions of other nodes not carried out reason=%s", error)
+            self._is_failing = True
+
     def _follow(self, listener: Listener) -> None:
         while listener.wait(LOOK_S):
             try:
-                self.catch_up()
-                self._sweep()
-                self._is_failing = False
-            except (DatabaseError, StorageError) as error:
-                if not self._is_failing:
-                    logger.warning("deletions of other nodes not carried out reason=%s", error)
-                self._is_failing = True
+                self._try()
+            except ConfigError:  # of `join`, after the database was away at the start: it is why this node is not ready
+                continue
 
     def _sweep(self) -> None:
         if time.monotonic() - self._swept_at < SWEEP_S:

@@ -4,10 +4,6 @@ import contextlib
 import hashlib
 import logging
 import os
-import re
-import secrets
-import socket
-import string
 import threading
 import time
 from collections.abc import Collection
@@ -17,7 +13,6 @@ from image_cache.cluster.clock import NOW, DatabaseClock, since_boot
 from image_cache.db.database import Database, DatabaseError
 from image_cache.engine.holder import holder_name, is_holder_alive
 from image_cache.errors import ConfigError
-from image_cache.filesystem import lock_folder, make_folder, replacing
 from image_cache.frozen import frozen
 
 logger = logging.getLogger(__name__)
@@ -27,7 +22,6 @@ BEAT_S = 2.0
 SILENT_S = 10.0  # after which a node counts as dead: its jobs are free then
 TAKEN_S = 5.0  # how long a start waits for a beat of a node with its name: one that was killed a moment ago does not beat
 POLL_S = 0.5
-LETTERS = 6
 
 
 @frozen
@@ -91,25 +85,30 @@ class ThisNode:
         self.asking_since: float | None = None  # since when a beat waits for the server; a time since the machine's start
 
     def join(self) -> None:
-        """Announce this node. Raises `ConfigError` if another one beats under its name, `DatabaseError`.
+        """Announce this node. Raises `ConfigError` if another one beats under its name, `DatabaseError`."""
+        self.refuse_twin()
+        self.table.join(self.name, self.boot, self._version, self._schema)
+        self.is_known = True
+        self.beat()
+
+    def refuse_twin(self) -> None:
+        """Raise `ConfigError` if another node beats under this name, `DatabaseError`. Writes nothing.
 
         A node that was killed and starts again on another machine waits until it is sure that the old one is silent.
         """
         first = self.table.find(self.name)
-        if first is not None and first.boot != self.boot and first.silent_s < SILENT_S:
-            until, last = since_boot() + TAKEN_S, first.silent_s
-            while since_boot() < until:
-                self._stop.wait(POLL_S)
-                found = self.table.find(self.name)
-                if found is None or found.silent_s >= SILENT_S:
-                    break
-                if found.silent_s < last:
-                    problem = f"another node named {self.name!r} is running on this database. Give each node a name of its own"
-                    raise ConfigError(SETTING, problem)
-                last = found.silent_s
-        self.table.join(self.name, self.boot, self._version, self._schema)
-        self.is_known = True
-        self.beat()
+        if first is None or first.boot == self.boot or first.silent_s >= SILENT_S:
+            return
+        until, last = since_boot() + TAKEN_S, first.silent_s
+        while since_boot() < until:
+            self._stop.wait(POLL_S)
+            found = self.table.find(self.name)
+            if found is None or found.silent_s >= SILENT_S:
+                return
+            if found.silent_s < last:
+                problem = f"another node named {self.name!r} is running on this database. Give each node a name of its own"
+                raise ConfigError(SETTING, problem)
+            last = found.silent_s
 
     def beat(self) -> bool:
         """Record that this node lives, and take over the server's clock. Return False if the server did not answer in time."""
@@ -196,30 +195,6 @@ class ClusterHolders:
 def _node_of(holder: str) -> str:
     """Return `name/boot` of a holder."""
     return holder.rpartition("/")[0]
-
-
-def node_name(configured: str, cache_dir: Path, *, is_kept: bool = True) -> str:
-    """Return the name of the settings; else one that is made once, and kept in the file `node` of the cache folder if it may be."""
-    if configured:
-        return configured
-    path = cache_dir / "node"
-    with contextlib.suppress(OSError, UnicodeDecodeError):
-        if known := path.read_text(encoding="utf-8").strip():
-            return known
-    host = re.sub(r"[^a-z0-9-]+", "-", socket.gethostname().lower()).strip("-")[:40] or "node"
-    name = f"{host}-{''.join(secrets.choice(string.ascii_lowercase) for _ in range(LETTERS))}"
-    if not is_kept:
-        return name
-    try:
-        make_folder(cache_dir)
-        with lock_folder(cache_dir):
-            if path.exists() and (known := path.read_text(encoding="utf-8").strip()):
-                return known
-            with replacing(path) as file:
-                file.write(f"{name}\n".encode())
-    except (OSError, UnicodeDecodeError) as error:  # it has another name after the next start
-        logger.warning("node name not kept path=%s reason=%s", path, error)
-    return name
 
 
 def boot_of(cache_dir: Path) -> str:

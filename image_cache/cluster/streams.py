@@ -22,28 +22,32 @@ class ClusterStreams:
     ) -> None:
         self._settings, self._cluster = settings, cluster
         self._agreement: Agreement | None = None
-        self.log = DeletionLog(cluster.catalog, index, cluster.node.name, apply=kinds, empty=empty)
+        self.log = DeletionLog(cluster.catalog, index, cluster.node.name, apply=kinds, empty=empty, join=self._join)
 
     def start(self) -> None:
         """Join the others, and carry out what they have deleted, before the first request. Idempotent.
 
-        Raises `ConfigError` if they have another key or store, `DatabaseError` or `StorageError` if what was deleted may still be here.
+        Raises `ConfigError` if they have another key or store. While the database is away the node starts, and is not ready.
         """
         if self._agreement is None:
             key = secret_key(self._settings.secret_key_path)
             self._agreement = Agreement(self._cluster.catalog, self._settings, key, self._cluster.node.name)
-            self._agreement.join()
         self.log.start()
 
-    def problems(self) -> list[str]:
-        """Return why this node must not serve pages; [] if it may."""
-        found = [] if self.log.is_caught_up else ["deletions of other nodes are not carried out"]
+    def _join(self) -> None:
+        if self._agreement is not None:
+            self._agreement.join()
+
+    def why_not_ready(self) -> str:
+        """Return why this node must not serve pages, "" if it may."""
         try:
             if self._agreement is not None:
                 self._agreement.check()
-        except (ConfigError, DatabaseError) as error:
-            found.append(str(error))
-        return found
+        except ConfigError as error:
+            return f"{error}."
+        except DatabaseError:
+            return "The catalogue cannot be read. /health says more."
+        return "" if self.log.is_caught_up else "What other nodes have deleted is not deleted here yet."
 
     def deletions_by_node(self) -> dict[str, bool]:
         """Return for each node whether it has removed the bytes of all that was deleted so far."""

@@ -105,7 +105,7 @@ class ValkeyCounters:
         def question() -> tuple[int, float]:
             with self._server.client.pipeline(transaction=True) as both:
                 count, left_ms = both.get(self._named(name)).pttl(self._named(name)).execute()
-            return (int(count), left_ms / 1000) if count and left_ms > 0 else (0, 0.0)
+            return (int(count), left_ms / 1000) if count and left_ms >= 0 else (0, 0.0)
 
         return self._server.ask(question, lambda: self._local.peek(name))
 

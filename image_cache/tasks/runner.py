@@ -186,7 +186,7 @@ class TaskRunner:
 
     def is_here(self, state: TaskState) -> bool:
         """Return True if a task may run on this node."""
-        return state.wanted.get(NODE, self._node) == self._node
+        return bool(state.wanted.get(NODE, self._node) == self._node)
 
     def open(self) -> list[TaskState]:
         """Return the tasks that wait or run, oldest first."""
@@ -273,7 +273,7 @@ class TaskRunner:
             ended = {"state": "failed", "says": " ".join(_sentence(text) for text in (str(error), error.hint) if text)}
         except (DatabaseError, OSError) as error:
             if isinstance(error, DatabaseError) and not hold.renew():
-                raise  # the database is away, or another node has the task: whoever gets the lock goes on
+                raise  # the database is away, or another node has the task: the next holder of the lock goes on
             logger.warning("task failed kind=%s reason=%s", state.kind, error)
             ended = {"state": "failed", "says": "The disk or a database failed. See the log."}
         except Exception:

@@ -131,6 +131,20 @@ def test_another_key_or_another_store_stops_it_as_long_as_others_run(
         Agreement(catalog, Settings(**shared), KEY, "one").check()
 
 
+def test_a_catalogue_of_an_older_version_has_no_other_nodes(
+    schema_pool: SchemaPool, catalog: PgDatabase, shared: dict[str, Any]
+) -> None:
+    run(catalog, Settings(**shared))
+    alone = Settings(**shared | {"SECRET_KEY_FILE": None})
+    schema_pool.run(f"ALTER TABLE {shared['DATABASE_SCHEMA']}.cluster RENAME TO none_yet")
+    try:
+        Agreement(catalog, alone, KEY, "two").check()
+    finally:
+        schema_pool.run(f"ALTER TABLE {shared['DATABASE_SCHEMA']}.none_yet RENAME TO cluster")
+    with pytest.raises(ConfigError):
+        Agreement(catalog, alone, KEY, "two").check()
+
+
 def test_a_fingerprint_gives_no_key_away_and_an_endpoint_may_have_several_names() -> None:
     one, other = (fingerprints(Settings(STORAGE="s3", S3_BUCKET="b", S3_ENDPOINT=name), KEY) for name in ("http://a", "http://b"))
     assert one == other

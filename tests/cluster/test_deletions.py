@@ -22,6 +22,7 @@ from image_cache.records.removal import RecordRemoval
 from image_cache.streams.changes.trash import TRASH_DAYS
 from tests.support.catalogs import PostgresCatalogs, SchemaPool
 from tests.support.clock import FakeClock
+from tests.support.postgres import Postgres
 from tests.support.stage import photo
 from tests.support.vault import wait_until
 
@@ -231,6 +232,31 @@ def test_a_disk_that_refuses_is_not_confirmed_and_tried_again(one: Node, other: 
     file.rmdir()
     assert other.log.catch_up() == 1
     assert one.log.confirmations()["other"]
+
+
+def test_a_node_that_starts_without_the_database_follows_once_it_is_back(tmp_path: Path, clock: FakeClock) -> None:
+    """It may hold what was deleted, so it is not caught up; what was to be agreed on first is agreed on then."""
+    with Postgres() as server:
+        catalogs = PostgresCatalogs(pool := SchemaPool(server))
+        nodes, joined = Nodes(catalogs, tmp_path, clock), list[str]()
+        one, other = nodes.add("one"), nodes.add("other")
+        (image_id,) = add(one)
+        other.show(image_id)
+        one.streams.delete_stream_image("evening", image_id)
+        pool.close()
+        server.stop()
+        other.log._join = lambda: joined.append("other")
+        other.log.start()
+        assert not other.log.is_caught_up
+        assert len(other.files()) == 2
+        server.start()
+        wait_until(lambda: other.log.is_caught_up)
+        assert other.files() == []
+        assert joined
+        for node in nodes.made:
+            node.log.close()
+            node.streams.close()
+            node.catalog.close()
 
 
 def test_a_node_has_come_as_far_as_its_slowest_process(one: Node, other: Node, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,8 +8,9 @@ import pytest
 
 from image_cache.cluster.clock import DatabaseClock, since_boot
 from image_cache.cluster.index_schema import COVERS, SHARED_INDEX
-from image_cache.cluster.nodes import SILENT_S, ClusterHolders, NodeTable, ThisNode, boot_of, node_name
+from image_cache.cluster.nodes import SILENT_S, ClusterHolders, NodeTable, ThisNode, boot_of
 from image_cache.db.database import Database
+from image_cache.db.postgres.node import node_name
 from image_cache.engine.holder import holder_name
 from image_cache.engine.job import Job, LoadRequest
 from image_cache.engine.jobs import PAGE, JobQueue

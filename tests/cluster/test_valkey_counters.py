@@ -9,8 +9,11 @@ import pytest
 
 from image_cache.cluster.valkey_counters import AWAY_S, ValkeyCounters, open_counters, salt_of_day
 from image_cache.config import Settings
+from image_cache.db.catalog import CatalogDatabase
 from image_cache.engine.shared_counters import SharedCounters, WindowCounters
 from image_cache.errors import ConfigError
+from image_cache.streams.table import StreamTable
+from image_cache.streams.view_counts import ViewCounts
 from tests.cluster.link import Link
 from tests.support.clock import FakeClock
 from tests.support.valkey import Valkey
@@ -131,6 +134,20 @@ def test_its_password_is_read_from_the_file(valkey: Valkey, tmp_path: Path, capl
         assert "falsch" not in caplog.text
     with pytest.raises(ConfigError, match=r"^VINYL_VAULT_VALKEY_PASSWORD_FILE: cannot be read: No such file"):
         counters(valkey.port, VALKEY_PASSWORD_FILE=tmp_path / "none")
+
+
+def test_a_viewer_counts_once_over_two_nodes_and_in_each_while_it_is_away(link: Link, tmp_path: Path) -> None:
+    table = StreamTable(CatalogDatabase(tmp_path / "catalog.db"))
+    nodes = [ViewCounts(table) for _ in range(2)]
+    as_set = Settings(VALKEY=f"valkey://127.0.0.1:{link.port}/0")
+    for node in nodes:
+        _, views = open_counters(as_set, KEY, SharedCounters(), SharedCounters(), timeout_s=PATIENT_S)
+        node.share(views, salt_of_day(KEY))
+    assert [node.record("image", "viewer") for node in nodes] == [True, False]
+    link.mode = "reset"
+    assert [node.record("another", "viewer") for node in nodes] == [True, True]
+    assert [node.record("another", "viewer") for node in nodes] == [False, False]
+    table.db.close()
 
 
 def test_nodes_with_one_key_have_one_salt_and_another_key_another() -> None:

@@ -4,12 +4,26 @@ Script n is in PostgreSQL's words and runs as number n of its schema, after the 
 many have run. One that was released is never edited.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import field
 
 from image_cache.db.catalog_schema import MIGRATIONS
 from image_cache.db.postgres.deletion_schema import LOG
-from image_cache.db.postgres.schema import schema
+from image_cache.db.postgres.schema import ONE_STEP, schema
 from image_cache.frozen import frozen
+
+# The triggers of 0.2.0 count each change of a record; see `schema.ONE_STEP`.
+_ONE_STEP = f"""
+    DO $$ DECLARE found record; BEGIN
+        FOR found IN
+            SELECT pg_get_functiondef(oid) AS text FROM pg_proc WHERE prosrc LIKE '%UPDATE revisions SET value = value + 1%'
+            AND prosrc NOT LIKE '%{ONE_STEP}%' AND pronamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema())
+        LOOP
+            EXECUTE replace(replace(found.text,
+                'value + 1 WHERE name', 'value + 1 WHERE {ONE_STEP} AND name'), 'value + 1;', 'value + 1 WHERE {ONE_STEP};');
+        END LOOP;
+    END $$
+"""
 
 CATALOG_SCRIPTS: tuple[str, ...] = (
     """
@@ -33,23 +47,37 @@ CATALOG_SCRIPTS: tuple[str, ...] = (
     );
     """,
     LOG,
+    _ONE_STEP,
 )
 
 
 @frozen
 class Tables:
-    """What belongs into a schema: the tables that SQLite has after `migrations`, then the scripts."""
+    """What belongs into a schema: the tables that SQLite has after `migrations`, then the scripts.
+
+    `own` has the text for PostgreSQL of a migration that is not translated well, by its number. `oldest_reader` is the lowest level
+    whose program works with these tables: the level at which something was taken away, or changed its meaning. `first_version` is the number of migrations that the first release
+    with PostgreSQL had: a schema with fewer was not made by us.
+    """
 
     migrations: Sequence[str]
     scripts: Sequence[str]
+    own: Mapping[int, str] = field(default_factory=dict)
+    oldest_reader: int = 0
+    first_version: int = 0
 
     @property
     def version(self) -> int:
         return len(self.migrations)
+
+    @property
+    def level(self) -> int:
+        """One number for both lists: each of them only grows."""
+        return len(self.migrations) + len(self.scripts)
 
     def first(self) -> list[str]:
         """Return the statements that make the tables which SQLite has too, their rows included."""
         return schema(self.migrations)
 
 
-CATALOG = Tables(MIGRATIONS, CATALOG_SCRIPTS)
+CATALOG = Tables(MIGRATIONS, CATALOG_SCRIPTS, first_version=27)

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from image_cache.db.catalog import CatalogDatabase
-from image_cache.db.connection import BUSY_TIMEOUT_S, Connection, DatabaseError, Locked, OperationalError, Row, WrongVersion
+from image_cache.db.connection import BUSY_TIMEOUT_S, Connection, DatabaseError, Locked, OperationalError, Row
 from image_cache.db.fair_lock import FairLock
 from image_cache.db.postgres.advisory import AdvisoryLocks
 from image_cache.db.postgres.cluster_schema import CATALOG, Tables
 from image_cache.db.postgres.connection import PgConnection, connect
 from image_cache.db.postgres.tokens import Tokenizer
+from image_cache.db.postgres.upkeep import NOTHING, SchemaState, bring_up, make_version, refuse_other, state_of
 from image_cache.locks import Locks
 
 T = TypeVar("T")
@@ -33,8 +34,8 @@ _ALONE = "SELECT pg_advisory_xact_lock(hashtextextended(current_schema(), 0))"
 class PgDatabase(CatalogDatabase):
     """One schema of a PostgreSQL database. Any thread, several processes, several machines.
 
-    `where` names it in messages. The first use of an empty schema makes its tables; one of another version is refused.
-    What is disposable is written without a wait for the disk.
+    `where` names it in messages. The first use of a schema makes its tables, or changes those of an older version, unless `migrates`
+    is False; one that does not fit is refused. What is disposable is written without a wait for the disk.
     """
 
     def __init__(
@@ -46,11 +47,14 @@ class PgDatabase(CatalogDatabase):
         is_reader: bool = False,
         tables: Tables = CATALOG,
         is_disposable: bool = False,
+        migrates: bool = True,
+        node: str = "",
     ) -> None:
+        self.node = node
         self.path = Path(where)
         self.inode = self.generation = 0
         self._dsn, self._schema, self._is_reader = dsn, name, is_reader
-        self._tables, self._is_disposable = tables, is_disposable
+        self._tables, self._is_disposable, self._migrates = tables, is_disposable, migrates
         self._tokenizer = Tokenizer()
         self._locks = AdvisoryLocks(self._new, name)
         self._guard = threading.Lock()  # protects the next two
@@ -66,7 +70,13 @@ class PgDatabase(CatalogDatabase):
     def beside(self, suffix: str, tables: Tables) -> "PgDatabase":
         """Return a disposable database of these tables, in the schema with this suffix. It has writers, and connections, of its own."""
         return PgDatabase(
-            self._dsn, self._schema + suffix, str(self.path), is_reader=self._is_reader, tables=tables, is_disposable=True
+            self._dsn,
+            self._schema + suffix,
+            str(self.path),
+            is_reader=self._is_reader,
+            tables=tables,
+            is_disposable=True,
+            migrates=self._migrates,
         )
 
     @contextlib.contextmanager
@@ -206,29 +216,87 @@ class PgDatabase(CatalogDatabase):
                     return
         conn.close()
 
-    def listening(self, channel: str) -> PgConnection:
-        """Return a connection of its own that gets the notifications of a channel; the caller closes it. Raises `DatabaseError`."""
+    def connection(self) -> PgConnection:
+        """Return a new connection, which the caller closes. Raises `DatabaseError`."""
+        return self._new()
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[PgConnection]:
+        """Read all of the schema as it is at one moment, while no one writes. Raises `DatabaseError`."""
+        conn = self._connected()
+        try:
+            conn.begin(f"SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; {_ALONE}")
+            yield conn
+        finally:
+            conn.close()
+
+    @contextlib.contextmanager
+    def replacing(self) -> Iterator[PgConnection]:
+        """Make the schema again, empty and without tables, in one transaction, which is undone if the block raises."""
         conn = self._new()
         try:
-            conn.tell(f"LISTEN {channel}")
-        except BaseException:
+            conn.begin(f"{_ALONE}; DROP SCHEMA IF EXISTS {self._schema} CASCADE; CREATE SCHEMA {self._schema}")
+            yield conn
+            make_version(conn, self._tables)
+            conn.commit()
+        finally:
             conn.close()
-            raise
-        return conn
 
-    def survey(self) -> tuple[int, str, int | None, int]:
-        """Return the server's major version and encoding, the version of the schema (None: it is new), and its records and streams."""
+    def add_image_words(self, conn: PgConnection) -> None:
+        """Add the words of all images of streams, for a copy of their table."""
+        for row in conn.execute("SELECT number, title, description, folded FROM stream_images").fetchall():
+            vector = self._tokenizer.vector(row[1:])
+            conn.execute("INSERT INTO image_words (rowid, tokens) VALUES (?, CAST(? AS tsvector))", (row[0], vector))
+
+    def migration_problem(self) -> DatabaseError | None:
+        """Return why the schema does not fit this version, or why that cannot be told; None if it fits. Changes nothing."""
+        try:
+            conn = self._new()
+            try:
+                refuse_other(self.path, state_of(conn, self._schema), self._tables)
+            finally:
+                conn.close()
+        except DatabaseError as error:
+            return error
+        return None
+
+    def level(self) -> int:
+        """Return the level of the schema."""
+        return self._answer(lambda conn: state_of(conn, self._schema)).level
+
+    def exists(self) -> bool:
+        """Return True if the schema has tables of ours."""
+        conn = self._new()
+        try:
+            return state_of(conn, self._schema) != NOTHING
+        finally:
+            conn.close()
+
+    def migrate(self) -> tuple[int, int]:
+        """Bring the schema up to date, once even if other nodes do the same; return its level before and after. Raises `DatabaseError`."""
+        conn = self._new()
+        try:
+            return bring_up(conn, self.path, self._schema, self._tables)
+        finally:
+            conn.close()
+
+    def check(self) -> None:
+        state = self._answer(lambda conn: state_of(conn, self._schema))
+        refuse_other(self.path, state, self._tables)
+
+    def survey(self) -> tuple[int, str, SchemaState | None, int]:
+        """Return the server's major version and encoding, the state of the schema (None: it is new), and its records and streams."""
         conn = self._new()
         try:
             number, encoding = conn.execute(
                 "SELECT CAST(current_setting('server_version_num') AS bigint), current_setting('server_encoding')"
             ).fetchone()  # type: ignore[misc]
             server = number // 10_000
-            if not self._has_tables(conn):
+            state = state_of(conn, self._schema)
+            if state == NOTHING:
                 return server, encoding, None, 0
-            version = self._version(conn)
             count = conn.execute("SELECT (SELECT count(*) FROM albums) + (SELECT count(*) FROM streams)").fetchone()[0]  # type: ignore[index]
-            return server, encoding, version, int(count)
+            return server, encoding, state, int(count)
         finally:
             conn.close()
 
@@ -265,40 +333,11 @@ class PgDatabase(CatalogDatabase):
         return conn
 
     def _look_at_schema(self, conn: PgConnection) -> None:
-        """Make the tables of an empty schema, and those that only many nodes need. Raises `WrongVersion` for another version."""
-        if not self._is_reader and self._scripts_run(conn) < len(self._tables.scripts):
-            conn.begin(f"SELECT pg_advisory_xact_lock(hashtextextended('{self._schema}', 0))")  # two nodes may start at once
-            if not self._has_tables(conn):
-                conn.tell(f"CREATE SCHEMA IF NOT EXISTS {self._schema}")
-                conn.tell(";\n".join(self._tables.first()))
-                conn.tell("CREATE TABLE schema_version (version bigint, scripts bigint NOT NULL DEFAULT 0)")
-                conn.tell(f"INSERT INTO schema_version VALUES ({self._tables.version}, 0)")
-            if self._version(conn) == self._tables.version:
-                self._run_scripts(conn)
-            conn.commit()
-        if not self._has_tables(conn):
+        """Bring the schema up to date if that is ours to do, and refuse one that does not fit. Raises `WrongVersion`."""
+        state = state_of(conn, self._schema)
+        if state.level < self._tables.level and self._migrates and not self._is_reader:
+            bring_up(conn, self.path, self._schema, self._tables)
+            state = state_of(conn, self._schema)
+        if state == NOTHING and self._is_reader:
             raise OperationalError(f"{self.path} has no schema {self._schema} yet")
-        if self._version(conn) != self._tables.version:
-            raise WrongVersion(self.path, self._version(conn), self._tables.version)
-
-    def _run_scripts(self, conn: PgConnection) -> None:
-        """Run the scripts that the schema has not had yet, in the caller's transaction."""
-        conn.tell("ALTER TABLE schema_version ADD COLUMN IF NOT EXISTS scripts bigint NOT NULL DEFAULT 0")  # 0.2.0 had none
-        for script in self._tables.scripts[max(0, self._scripts_run(conn)) :]:
-            conn.tell(script)
-        conn.tell(f"UPDATE schema_version SET scripts = {len(self._tables.scripts)}")
-
-    def _scripts_run(self, conn: PgConnection) -> int:
-        """Return how many scripts the schema has had; -1 for one that has no tables or is of 0.2.0."""
-        row = conn.execute(
-            "SELECT 1 FROM information_schema.columns WHERE table_schema = ? AND table_name = 'schema_version' AND column_name = 'scripts'",
-            (self._schema,),
-        ).fetchone()
-        return -1 if row is None else int(conn.execute("SELECT scripts FROM schema_version").fetchone()[0])  # type: ignore[index]
-
-    def _version(self, conn: PgConnection) -> int:
-        return int(conn.execute("SELECT version FROM schema_version").fetchone()[0])  # type: ignore[index]
-
-    def _has_tables(self, conn: PgConnection) -> bool:
-        row = conn.execute("SELECT to_regclass(?)", (f"{self._schema}.schema_version",)).fetchone()
-        return row is not None and row[0] is not None
+        refuse_other(self.path, state, self._tables)

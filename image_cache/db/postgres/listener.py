@@ -24,8 +24,11 @@ class Listener:
         """
         waiting = [self._stopped]
         if self._conn is None:
-            with contextlib.suppress(DatabaseError):
-                self._conn = self._database.listening(self._channel)
+            try:
+                self._conn = self._database.connection()
+                self._conn.tell(f"LISTEN {self._channel}")
+            except DatabaseError:
+                self._end()
         if self._conn is not None:
             waiting.append(self._conn.fileno())
         ready, _, _ = select.select(waiting, [], [], timeout_s)
