@@ -52,6 +52,10 @@ if _parent := os.environ.pop("VINYLVAULT_PARENT", ""):
 
 try:
     _settings = load_settings()
+    if _settings.DATABASE and _settings.DATABASE_MIGRATE == "check":
+        from image_cache.cluster.waiting import wait_until_migrated
+
+        wait_until_migrated(_settings)
     if _settings.DATABASE:
         from image_cache.cluster.admission import check_start
 

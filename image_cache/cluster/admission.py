@@ -3,8 +3,10 @@
 import secrets
 
 from image_cache.cluster.agreement import Agreement, check_settings, known_name
+from image_cache.cluster.clock import DatabaseClock
+from image_cache.cluster.nodes import NodeTable, ThisNode, boot_of
 from image_cache.config import Settings
-from image_cache.db.database import DatabaseError
+from image_cache.db.database import DatabaseError, WrongVersion
 from image_cache.db.postgres.server import DSN, check_server, open_postgres
 from image_cache.errors import ConfigError, StorageError
 from image_cache.storage.base import Storage
@@ -25,8 +27,13 @@ def check_start(settings: Settings) -> None:
         key = b""
     catalog = open_postgres(settings, is_reader=True)
     try:
-        if catalog.survey()[2] is not None:
+        problem = catalog.migration_problem()
+        if isinstance(problem, WrongVersion) and settings.DATABASE_MIGRATE == "check":
+            raise ConfigError("VINYL_VAULT_DATABASE_MIGRATE", f"{problem}. Run: vinylvault migrate")
+        if problem is None:  # else it is new, or changed now: this node compares itself with the others before it serves
             Agreement(catalog, settings, key, known_name(settings)).check()
+            if name := known_name(settings):
+                ThisNode(NodeTable(catalog), name, boot_of(settings.cache_dir), DatabaseClock()).refuse_twin()
     except DatabaseError as error:
         raise ConfigError(DSN, str(error)) from error
     finally:

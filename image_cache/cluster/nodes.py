@@ -85,25 +85,30 @@ class ThisNode:
         self.asking_since: float | None = None  # since when a beat waits for the server; a time since the machine's start
 
     def join(self) -> None:
-        """Announce this node. Raises `ConfigError` if another one beats under its name, `DatabaseError`.
+        """Announce this node. Raises `ConfigError` if another one beats under its name, `DatabaseError`."""
+        self.refuse_twin()
+        self.table.join(self.name, self.boot, self._version, self._schema)
+        self.is_known = True
+        self.beat()
+
+    def refuse_twin(self) -> None:
+        """Raise `ConfigError` if another node beats under this name, `DatabaseError`. Writes nothing.
 
         A node that was killed and starts again on another machine waits until it is sure that the old one is silent.
         """
         first = self.table.find(self.name)
-        if first is not None and first.boot != self.boot and first.silent_s < SILENT_S:
-            until, last = since_boot() + TAKEN_S, first.silent_s
-            while since_boot() < until:
-                self._stop.wait(POLL_S)
-                found = self.table.find(self.name)
-                if found is None or found.silent_s >= SILENT_S:
-                    break
-                if found.silent_s < last:
-                    problem = f"another node named {self.name!r} is running on this database. Give each node a name of its own"
-                    raise ConfigError(SETTING, problem)
-                last = found.silent_s
-        self.table.join(self.name, self.boot, self._version, self._schema)
-        self.is_known = True
-        self.beat()
+        if first is None or first.boot == self.boot or first.silent_s >= SILENT_S:
+            return
+        until, last = since_boot() + TAKEN_S, first.silent_s
+        while since_boot() < until:
+            self._stop.wait(POLL_S)
+            found = self.table.find(self.name)
+            if found is None or found.silent_s >= SILENT_S:
+                return
+            if found.silent_s < last:
+                problem = f"another node named {self.name!r} is running on this database. Give each node a name of its own"
+                raise ConfigError(SETTING, problem)
+            last = found.silent_s
 
     def beat(self) -> bool:
         """Record that this node lives, and take over the server's clock. Return False if the server did not answer in time."""

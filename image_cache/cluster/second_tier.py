@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import TypeVar
 
 from image_cache.engine.index import file_is_plausible
 from image_cache.engine.key import Key
@@ -18,10 +19,12 @@ from image_cache.errors import StorageError
 from image_cache.frozen import frozen
 from image_cache.storage.s3 import S3Storage
 
+T = TypeVar("T")
+
 logger = logging.getLogger(__name__)
 
 PREFIX = "r"
-TIMEOUT_S = 4.0  # of one request: a job waits for it, with a lease and a slot of a host
+TIMEOUT_S = 4.0  # of one request: a job waits for it, with a lease and a slot of a host, and for a short one after it if it fails
 PAUSE_S = 10.0  # after the store did not answer it is not asked for so long, then by one thread
 MAX_BYTES = 20_000_000  # a rendered cover has some hundred thousand at most
 BODY_DIGITS = 32  # of the hash of the body, in a name
@@ -49,7 +52,6 @@ class SecondTier:
         self._probe = threading.Lock()  # held by the one thread that asks whether the store answers again
         self._away_until: float | None = None  # unlocked, because a lost race costs one more request
 
-    @property
     def is_away(self) -> bool:
         """Return True while the store is not asked."""
         return self._away_until is not None and self._clock() < self._away_until
@@ -58,7 +60,7 @@ class SecondTier:
         """Return a variant; None if the store does not have it, or other bytes than were stored. Raises `StorageError`: it is away."""
         name = object_name(body_sha256, key)
         with self._asking():
-            found = self._store.get_hashed(name, MAX_BYTES)
+            found = self._or_none(name, lambda: self._store.get_hashed(name, MAX_BYTES))
         if found is None:
             return None
         body, sha256 = found
@@ -70,11 +72,13 @@ class SecondTier:
         return None
 
     def put(self, body_sha256: bytes, bodies: Mapping[Key, bytes]) -> bool:
-        """Store rendered variants; return False if the store is away. Then some of them may be there."""
+        """Store rendered variants; return False if the store does not take them or is away. Then some of them may be there."""
         try:
             for key, body in bodies.items():
+                name = object_name(body_sha256, key)
                 with self._asking():
-                    self._store.put_hashed(object_name(body_sha256, key), body)
+                    if self._or_none(name, lambda name=name, body=body: self._store.put_hashed(name, body)) is None:  # type: ignore[misc]
+                        return False
         except StorageError:
             return False
         return True
@@ -99,6 +103,18 @@ class SecondTier:
             for name, size_bytes, stored_at in self._store.objects(prefix):
                 if found := _NAME.fullmatch(name):
                     yield SharedObject(name, found[1], found[2], found[3], size_bytes, stored_at)
+
+    def _or_none(self, name: str, ask: Callable[[], T]) -> T | None:
+        """Return the answer; None if the store refuses this object alone, which says nothing about the others.
+
+        Raises `StorageError` if it does not answer to anything.
+        """
+        try:
+            return ask()
+        except StorageError as error:
+            self._store.exists(f"{PREFIX}/probe")
+            logger.warning("rendered cover refused by the store name=%s reason=%s", name, error.reason)
+            return None
 
     @contextmanager
     def _asking(self) -> Iterator[None]:

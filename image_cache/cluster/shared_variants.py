@@ -83,7 +83,8 @@ class SharedVariants:
         none of its files stay here under a name that means other bytes. Raises what `record` raises.
         """
         body = image.body_sha256
-        is_stored = self._tier is not None and body is not None and self._tier.put(body, bodies)
+        objects = {key: webp for key, webp in bodies.items() if self._is_shared(key.variant)}
+        is_stored = self._tier is not None and body is not None and self._tier.put(body, objects)
         has_base = self._base.issubset(key.variant for key in bodies)
         with self._register.write() as conn:
             record(conn)
@@ -128,7 +129,7 @@ class SharedVariants:
 
     def delete_later(self) -> None:
         """Delete what was forgotten and may still be in the store. Raises `DatabaseError`."""
-        if self._tier is None or self._tier.is_away:
+        if self._tier is None or self._tier.is_away():
             return
         sql = "SELECT name FROM meta WHERE substr(name, 1, ?) = ?"
         names = [str(row[0]) for row in self._cache.index.database.rows(sql, (len(FORGOTTEN), FORGOTTEN))]
@@ -146,7 +147,7 @@ class SharedVariants:
 
     def store_later(self) -> int:
         """Store what this node has and the second tier has not; return how many images. For one thread."""
-        if self._tier is None or self._tier.is_away:
+        if self._tier is None or self._tier.is_away():
             return 0
         found = self._stored.unstored(self._cache.namespace, self._after, SCANNED)
         self._after = found[-1].digest if len(found) == SCANNED else ""
@@ -162,9 +163,10 @@ class SharedVariants:
             keys = [self._key(image.digest, name) for name in names if self._is_shared(name)]
             bodies = {key: body for key in keys if (body := self._cache.read(key)) is not None}
             if len(bodies) == len(keys):
-                if not self._tier.put(image.body_sha256, bodies):
+                if self._tier.put(image.body_sha256, bodies):
+                    done.append(image)
+                elif self._tier.is_away():
                     break
-                done.append(image)
         if done:
             self._stored.mark(done, self._clock())
             logger.info("covers stored in the second tier images=%s", len(done))

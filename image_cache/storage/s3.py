@@ -132,11 +132,12 @@ class S3Storage:
             except (FileNotFoundError, self._library.exceptions.NotFoundError):
                 return None
 
-    def put_hashed(self, name: str, body: bytes) -> None:
-        """Store bytes together with their SHA-256, which `get_hashed` returns. Raises `StorageError`."""
+    def put_hashed(self, name: str, body: bytes) -> int:
+        """Store bytes together with their SHA-256, which `get_hashed` returns; returns how many. Raises `StorageError`."""
         attributes = {"Content-Type": "image/webp", SHA256: hashlib.sha256(body).hexdigest()}
         with self._translate_errors(name):
             self._library.put(self._store, self._key(name), body, use_multipart=False, attributes=attributes)
+        return len(body)
 
     def get_hashed(self, name: str, limit_bytes: int) -> tuple[bytes, str] | None:
         """Return bytes, and their SHA-256 in hex as it was when they were stored ("" if the store did not keep it).

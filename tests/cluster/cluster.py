@@ -59,6 +59,7 @@ class Node(Vault):
 
     def __init__(self, cluster: "Cluster", number: int, **env: str) -> None:
         engines = cluster.engines
+        self.cluster = cluster
         self.name = f"node{number}"
         self.links = {engine: Link(engines.ports[engine]) for engine in ENGINES}
         self._is_paused = False

@@ -79,7 +79,7 @@ def test_bytes_that_the_store_altered_are_not_taken(
     obstore.put(store, f"{tmp_path.name}/{object_name(BODY, DETAIL)}", altered, attributes=attributes)
     is_taken = wrong == "other" and not has_hash  # an image, and nothing says that it is the wrong one
     assert tier.get(BODY, DETAIL) == (altered if is_taken else None)
-    assert not tier.is_away
+    assert not tier.is_away()
     tier.put(BODY, {DETAIL: body})
     assert tier.get(BODY, DETAIL) == body
 
@@ -100,7 +100,7 @@ def test_a_store_that_is_away_costs_one_request_and_is_asked_again_later(
     tier.put(BODY, {DETAIL: webp(60)})
     link.mode = mode  # type: ignore[assignment]
     assert not tier.put(BODY, {THUMB: webp(30)})
-    assert tier.is_away
+    assert tier.is_away()
     link.mode = "pass"
     began = time.monotonic()
     for _ in range(200):
@@ -110,7 +110,18 @@ def test_a_store_that_is_away_costs_one_request_and_is_asked_again_later(
     assert time.monotonic() - began < 1, "the store was asked"
     clock.advance(PAUSE_S)
     assert tier.get(BODY, DETAIL) == webp(60)
-    assert not tier.is_away
+    assert not tier.is_away()
+
+
+def test_one_object_that_the_store_cannot_read_says_nothing_about_the_others(
+    tier: SecondTier, s3: S3Server, tmp_path: Path
+) -> None:
+    """It was taken for a store that is away: no node got any cover while one page asked for this one."""
+    tier.put(BODY, {THUMB: webp(30), DETAIL: webp(60)})
+    (s3.folder / BUCKET / tmp_path.name / object_name(BODY, DETAIL)).unlink()  # the server lists it, and cannot open it
+    assert tier.get(BODY, DETAIL) is None
+    assert not tier.is_away()
+    assert tier.get(BODY, THUMB) == webp(30)
 
 
 def test_an_answer_that_is_cut_off_is_no_miss(tier: SecondTier, link: Link) -> None:

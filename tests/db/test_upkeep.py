@@ -11,7 +11,7 @@ from image_cache.db.catalog_schema import MIGRATIONS
 from image_cache.db.database import Locked, WrongVersion
 from image_cache.db.postgres.cluster_schema import CATALOG, CATALOG_SCRIPTS, Tables
 from image_cache.db.postgres.database import PgDatabase
-from image_cache.db.postgres.schema import schema, statement_twin
+from image_cache.db.postgres.schema import ONE_STEP, schema, statement_twin
 from tests.support.catalogs import SchemaPool
 
 pytestmark = [pytest.mark.postgres, pytest.mark.server]
@@ -70,7 +70,10 @@ def shape(database: PgDatabase) -> list[list[tuple[object, ...]]]:
 
 def make_as_in_0_2_0(schema_pool: SchemaPool, name: str) -> None:
     first = CATALOG.first_version
-    schema_pool.run(f"CREATE SCHEMA {name}; SET search_path = {name}; " + ";\n".join(schema(MIGRATIONS[:first])))
+    schema_pool.run(
+        f"CREATE SCHEMA {name}; SET search_path = {name}; "
+        + ";\n".join(schema(MIGRATIONS[:first])).replace(f"{ONE_STEP} AND ", "").replace(f" WHERE {ONE_STEP}", "")
+    )
     schema_pool.run(f"CREATE TABLE schema_version (version bigint); INSERT INTO schema_version VALUES ({first})")
     schema_pool.run("INSERT INTO settings VALUES ('mine', 'kept')")
 

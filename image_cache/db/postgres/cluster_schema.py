@@ -9,8 +9,21 @@ from dataclasses import field
 
 from image_cache.db.catalog_schema import MIGRATIONS
 from image_cache.db.postgres.deletion_schema import LOG
-from image_cache.db.postgres.schema import schema
+from image_cache.db.postgres.schema import ONE_STEP, schema
 from image_cache.frozen import frozen
+
+# The triggers of 0.2.0 count each change of a record; see `schema.ONE_STEP`.
+_ONE_STEP = f"""
+    DO $$ DECLARE found record; BEGIN
+        FOR found IN
+            SELECT pg_get_functiondef(oid) AS text FROM pg_proc WHERE prosrc LIKE '%UPDATE revisions SET value = value + 1%'
+            AND prosrc NOT LIKE '%{ONE_STEP}%' AND pronamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema())
+        LOOP
+            EXECUTE replace(replace(found.text,
+                'value + 1 WHERE name', 'value + 1 WHERE {ONE_STEP} AND name'), 'value + 1;', 'value + 1 WHERE {ONE_STEP};');
+        END LOOP;
+    END $$
+"""
 
 CATALOG_SCRIPTS: tuple[str, ...] = (
     """
@@ -34,6 +47,7 @@ CATALOG_SCRIPTS: tuple[str, ...] = (
     );
     """,
     LOG,
+    _ONE_STEP,
 )
 
 
@@ -42,8 +56,8 @@ class Tables:
     """What belongs into a schema: the tables that SQLite has after `migrations`, then the scripts.
 
     `own` has the text for PostgreSQL of a migration that is not translated well, by its number. `oldest_reader` is the lowest level
-    whose program works with these tables: the level at which something was taken away, or changed its meaning. `first_version` is the number of migrations that the first release with
-    PostgreSQL had: a schema with fewer was not made by us.
+    whose program works with these tables: the level at which something was taken away, or changed its meaning. `first_version` is the number of migrations that the first release
+    with PostgreSQL had: a schema with fewer was not made by us.
     """
 
     migrations: Sequence[str]

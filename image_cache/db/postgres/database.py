@@ -248,6 +248,22 @@ class PgDatabase(CatalogDatabase):
             vector = self._tokenizer.vector(row[1:])
             conn.execute("INSERT INTO image_words (rowid, tokens) VALUES (?, CAST(? AS tsvector))", (row[0], vector))
 
+    def migration_problem(self) -> DatabaseError | None:
+        """Return why the schema does not fit this version, or why that cannot be told; None if it fits. Changes nothing."""
+        try:
+            conn = self._new()
+            try:
+                refuse_other(self.path, state_of(conn, self._schema), self._tables)
+            finally:
+                conn.close()
+        except DatabaseError as error:
+            return error
+        return None
+
+    def level(self) -> int:
+        """Return the level of the schema."""
+        return self._answer(lambda conn: state_of(conn, self._schema)).level
+
     def exists(self) -> bool:
         """Return True if the schema has tables of ours."""
         conn = self._new()
