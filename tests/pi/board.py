@@ -125,7 +125,8 @@ class Board:
         # In /etc, so that it outlasts a power cut: no Pi is as slow as this processor beside other work.
         drop_in = f"/etc/systemd/system/{UNIT}.d"
         self.guest.run(
-            f"mkdir -p {drop_in} && printf '[Service]\\nTimeoutStartSec=900\\n' >{drop_in}/slow.conf && systemctl daemon-reload"
+            f"mkdir -p {drop_in} && printf '[Service]\\nTimeoutStartSec=900\\n' >{drop_in}/slow.conf && "
+            "{ systemctl daemon-reload || { sleep 30; systemctl daemon-reload; }; }"
         )
         self._watch()
         self.guest.run(": >/run/watched")
