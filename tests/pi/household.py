@@ -98,7 +98,7 @@ def sandbox(board: Board) -> None:
 
 @case
 def nginx(board: Board) -> None:
-    """nginx in front, put there by `install.sh`: pages and 600 hits through it, and the service stopped behind it."""
+    """nginx in front, put there by `install.sh`: pages and 600 hits through it, then hits without the service."""
     digests, _ = put_covers(board, 20, side=600)
     wait_for_thumbnails(board, digests)
     status, printed = board.guest.tried(

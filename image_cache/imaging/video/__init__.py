@@ -1,1 +1,1 @@
-"""Videos: what their boxes say, a frame as their picture, and what viewers do not get."""
+"""Videos: reading their tables, making a poster, masking the bytes that viewers do not get."""
