@@ -1,9 +1,11 @@
 """Engines that cannot be reached: `make rehearse-cluster`. What does not need the lost engine goes on, and all is well after it is back."""
 
+import itertools
 import os
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -57,14 +59,19 @@ class Asking:
 
 
 def ask_while_away(cluster: Cluster, digests: list[str], pages: tuple[str, ...]) -> tuple[Asking, Asking]:
-    """For as long as the engine is away: all covers once a second, and the pages; return (covers, pages)."""
+    """Ask for covers and for pages, side by side, for as long as the engine is away; return (covers, pages)."""
+    until = time.monotonic() + AWAY_S
     covers, others = Asking(), Asking()
-    until, number = time.monotonic() + AWAY_S, 0
-    while time.monotonic() < until:
-        for node in cluster.nodes:
-            covers.get(node, thumbnails(digests)[number % len(digests)])
-            others.get(node, pages[number % len(pages)])
-        number += 1
+
+    def ask(asking: Asking, paths: Sequence[str]) -> None:
+        turns = itertools.cycle(itertools.product(paths, cluster.nodes))
+        while time.monotonic() < until:
+            path, node = next(turns)
+            asking.get(node, path)
+
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(ask, covers, thumbnails(digests)), pool.submit(ask, others, pages)]:
+            done.result()
     return covers, others
 
 
