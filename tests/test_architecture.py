@@ -47,10 +47,10 @@ HOMES = {
     "psycopg": {"image_cache.db.postgres.connection", "image_cache.db.postgres.server"},
     "dotenv": {"image_cache.config"},
     "prometheus_client": {"image_cache.web.admin.prometheus"},
-    "nibabel": {"image_cache.imaging.volume_worker"},
+    "nibabel": {"image_cache.imaging.volume.worker"},
     "zxingcpp": {"image_cache.imaging.barcode"},
     "segno": {"image_cache.web.qr"},
-    "numpy": {"image_cache.imaging.volume_worker"},
+    "numpy": {"image_cache.imaging.volume.worker"},
 }
 
 

@@ -184,11 +184,12 @@ class Tile:
         title, facts = escape(album.title), " · ".join([str(fact) for fact in (album.label, album.year) if fact])
         address = f"/cache/thumbnails/{cover.digest}.webp"
         if cover.state == "ready":
-            when = 'loading="eager" fetchpriority="high"' if self.eager else 'loading="lazy"'
+            # Decoded with the page, so that its first paint has them: decoded beside it, they come a fifth of a second later.
+            when = 'decoding="sync" loading="eager" fetchpriority="high"' if self.eager else 'decoding="async" loading="lazy"'
             shown = f'src="{address}" srcset="{self.srcset}" sizes="{sizes}" {when}>'
         else:
             shown = (
-                f'data-srcset="{self.srcset}" sizes="{sizes}" loading="lazy" src="{clear}"><noscript>'
+                f'decoding="async" data-srcset="{self.srcset}" sizes="{sizes}" loading="lazy" src="{clear}"><noscript>'
                 f'<img src="{address}" alt="" width="150" height="150" loading="lazy"></noscript>'
             )
         parts = (
@@ -198,7 +199,7 @@ class Tile:
             else "<li>",
             f'<a class="tile" href="/album/{album.id}" aria-labelledby="r{album.id}"><span class="case">',
             f'<span class="sleeve" data-state="{cover.state}"{" data-lamp" if self.blinks else ""}>{self.drawn}',
-            f'<img class="lazy-load" alt="{title}" width="150" height="150" decoding="async" data-size-type="thumbnails"'
+            f'<img class="lazy-load" alt="{title}" width="150" height="150" data-size-type="thumbnails"'
             f' data-original-src="{escape(self.source)}" data-src="{address}" {shown}'
             if cover.digest
             else "",
@@ -223,7 +224,7 @@ def tiles(
     covers: Mapping[str | None, Cover],
     heads: Mapping[int, Group] | None = None,
     *,
-    eager: int = 8,
+    eager: int = 3,  # the first row of a phone: more of them keep each other waiting on a slow line
 ) -> list[Tile]:
     """Pair albums with their covers. The first `eager` are loaded at once, the others when they scroll into view."""
     blinking, srcset = 0, srcset_pattern()
