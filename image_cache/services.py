@@ -7,16 +7,19 @@ the threads, in the process that serves.
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
 
 from image_cache.accounts.household import Household
 from image_cache.accounts.service import Accounts
 from image_cache.accounts.tokens import ApiTokens
 from image_cache.config import Settings
 from image_cache.covers import CoverLoader, ImageCache
-from image_cache.covers.build import CoverServices, open_covers
+from image_cache.covers.build import CoverServices, open_covers, open_shared
 from image_cache.covers.machine_speed import MachineSpeed
+from image_cache.covers.own_covers import forget_rendered
 from image_cache.covers.runtime_limits import EVICTING_S, RuntimeLimits, default_limits
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import DatabaseError
@@ -49,6 +52,7 @@ from image_cache.maintenance.health.examine import examine_service
 from image_cache.maintenance.housekeeping import Housekeeping
 from image_cache.maintenance.memory import memory_job
 from image_cache.maintenance.rates import CacheRates
+from image_cache.maintenance.readiness import Readiness
 from image_cache.maintenance.readonly_vault import ReadonlyVault
 from image_cache.maintenance.scrub import Nightly, Scrub, activity
 from image_cache.records.batches.selection_table import SelectionTable
@@ -69,6 +73,10 @@ from image_cache.streams import StreamImageManager, StreamImages, StreamMembers,
 from image_cache.streams.build import forget_image_manager, open_streams
 from image_cache.tasks import TaskRunner
 from image_cache.vault_lock import VaultLock
+
+if TYPE_CHECKING:
+    from image_cache.cluster.build import Cluster
+    from image_cache.cluster.streams import ClusterStreams
 
 logger = logging.getLogger(__name__)
 
@@ -128,7 +136,10 @@ class Services:
     rates: CacheRates
     vault: ReadonlyVault  # the same databases, for those who only look; closed with them
     pool: Pool
+    readiness: Readiness
     _parts: CoverServices
+    _cluster: "Cluster | None"  # this node among others
+    cluster_streams: "ClusterStreams | None"  # what all nodes must agree on, and what they delete
     _lock: VaultLock
     _is_closed: bool = False
     began_at: float = field(default_factory=time.monotonic)
@@ -152,10 +163,19 @@ class Services:
         """Return the figures of the three caches once they are written, so that commands have no older ones."""
         return written_figures(self.covers.cache, self.streams.cache.engine, self.files, self.vault)
 
+    def deletions_by_node(self) -> dict[str, bool]:
+        """Return for each node of a cluster whether it has removed the bytes of all that was deleted so far; {} without a cluster."""
+        return {} if self.cluster_streams is None else self.cluster_streams.deletions_by_node()
+
     def start(self) -> None:
         """Start workers and housekeeper; idempotent. Call it after a fork: threads do not survive one."""
+        if self._cluster is not None:
+            self._cluster.start(self.covers.jobs, self.pool.wake)
+        if self.cluster_streams is not None:
+            self.cluster_streams.start()
         self.tasks.serve()
         self.pool.start()
+        self._parts.start()
         self.files.start()
 
     def close(self, timeout_s: float = STOP_S) -> None:
@@ -184,6 +204,8 @@ class Services:
                 self.streams.close,
                 self.music.close,
                 self._parts.close,
+                None if self.cluster_streams is None else self.cluster_streams.close,
+                None if self._cluster is None else self._cluster.close,
                 self.catalog.close,
             ):
                 try:
@@ -216,17 +238,21 @@ def open_services(settings: Settings, *, clock: Callable[[], float] = time.time)
 
 def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> Services:
     catalog = open_catalog(settings)
+    cluster, local_clock = open_shared(settings, catalog), clock
+    clock = clock if cluster is None else cluster.clock  # of times in the catalogue; files have those of this machine
     limits = RuntimeLimits(default_limits(settings), catalog, clock)
     wakeup = threading.Event()
-    music_images = MusicImages(settings, catalog, clock)
-    parts = open_covers(settings, clock=clock, limits=limits, local={"music": music_images}, wake=wakeup.set)
+    music_images = MusicImages(settings, catalog, local_clock)
+    parts = open_covers(
+        settings, clock=local_clock, limits=limits, local={"music": music_images}, wake=wakeup.set, shared=cluster
+    )
     covers = parts.covers
     _apply(limits, covers, most_s=0.0)  # what operators changed before; evicts nothing yet
 
     accounts = Accounts(catalog, clock=clock)
     api_tokens = ApiTokens(catalog, clock=clock)
     connection = DiscogsConnection(settings, catalog, clock=clock)
-    appearances = RecordAppearanceTable(covers.cache.index.database)
+    appearances = RecordAppearanceTable(covers.registry.database)
     library = Library(
         catalog,
         clock=clock,
@@ -236,10 +262,10 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
         hide_stale_cover=connection.hide_stale_cover if settings.DISCOGS_HIDE_STALE else None,
     )
     turntable = Turntable(catalog, library, clock=clock)
-    streams = open_streams(settings, catalog, parts.decoder, clock=clock)
-    files = FileServices(settings, catalog, clock, is_paused=limits.is_paused)
+    streams = open_streams(settings, catalog, parts.decoder, clock=local_clock)
+    files = FileServices(settings, catalog, local_clock, is_paused=limits.is_paused)
 
-    tasks = TaskRunner(catalog, settings.state_dir, clock=clock)
+    tasks = TaskRunner(catalog, catalog.locks(settings.state_dir), clock=clock)
     indexer = SearchIndexer(catalog, tasks)
     selections = SelectionTable(catalog)
     scrobbling = Scrobbling(settings, catalog, library=library, tasks=tasks, clock=clock)
@@ -263,7 +289,16 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
     )
 
     housekeeping = Housekeeping(covers, parts.decoder, library.cover_urls, retention_days=settings.RETENTION_DAYS)
-    scrub = Scrub(settings, covers, streams, files.cache, parts.decoder, wake_files=files.wake, clock=clock)
+    scrub = Scrub(
+        settings,
+        covers,
+        streams,
+        files.cache,
+        parts.decoder,
+        locks=catalog.locks(settings.cache_dir),
+        wake_files=files.wake,
+        clock=local_clock,
+    )
     nightly = Nightly(scrub, settings.SCRUB_HOUR, lambda: activity(covers, streams))
     vault = _readonly(settings=settings, catalog=catalog, covers=covers, limits=limits, streams=streams, files=files)
     actions = ActionLog(catalog, clock=clock)
@@ -293,9 +328,12 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
         day_job(catalog, lambda: written_figures(covers.cache, streams.cache.engine, files, vault), vault.clock),
         memory_job(catalog, covers.cache.index.database, streams.cache.engine.index.database),
     ]
+    if cluster is not None:
+        jobs.append(PeriodicJob("own-covers", HOUR_S, parts.own.move, first_s=FIRST_S))
     if settings.FRONT_DIR is not None:
         folders = {"streams": settings.stream_cache_dir, "originals": settings.stream_images_dir, "files": settings.files_dir}
         jobs.extend(NginxLinks(settings.FRONT_DIR, covers.cache, folders).periodic_jobs())
+    cluster_streams = _cluster_streams(settings, cluster, streams, covers)
     pool = Pool(parts.loader.run_due, jobs, workers=settings.MAX_CONCURRENT_DOWNLOADS, wakeup=wakeup)
     return Services(
         settings=settings,
@@ -343,9 +381,28 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
         vault=vault,
         rates=rates,
         pool=pool,
+        readiness=Readiness(settings, catalog, pool, () if cluster_streams is None else (cluster_streams.why_not_ready,)),
         _parts=parts,
+        _cluster=cluster,
+        cluster_streams=cluster_streams,
         _lock=lock,
     )
+
+
+def _cluster_streams(
+    settings: Settings, cluster: "Cluster | None", streams: StreamImageManager, covers: ImageCache
+) -> "ClusterStreams | None":
+    if cluster is None:
+        return None
+    from image_cache.cluster.streams import ClusterStreams
+
+    images = streams.images
+    kinds: dict[str, Callable[[Sequence[str]], None]] = {
+        "stream_image": images.forget_shown,
+        "trashed_image": images.forget_trashed,
+        "own_cover": partial(forget_rendered, covers),
+    }
+    return ClusterStreams(settings, cluster, streams.cache.engine.index.database, kinds, images.forget_all)
 
 
 def _checks(vault: ReadonlyVault, pool: Pool, streams: StreamImageManager) -> list[Check]:

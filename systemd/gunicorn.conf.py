@@ -52,6 +52,14 @@ if _parent := os.environ.pop("VINYLVAULT_PARENT", ""):
 
 try:
     _settings = load_settings()
+    if _settings.DATABASE and _settings.DATABASE_MIGRATE == "check":
+        from image_cache.cluster.waiting import wait_until_migrated
+
+        wait_until_migrated(_settings)
+    if _settings.DATABASE:
+        from image_cache.cluster.admission import check_start
+
+        check_start(_settings)
     ensure_directories(_settings)
     secret_key(_settings.secret_key_path)
 except CacheError as error:
@@ -173,9 +181,16 @@ def post_worker_init(worker):
     from image_cache.web.context import BODY_LIMIT, WARM
     from image_cache.web.rate_limits import share_limits
 
-    share_limits(_limits)
     services = worker.wsgi.extensions["vinylvault"]
-    services.streams.view_counts.share(_views, _views_salt)
+    limits, views, salt = _limits, _views, lambda: _views_salt
+    if _settings.VALKEY:
+        from image_cache.cluster.valkey_counters import open_counters, salt_of_day
+
+        key = secret_key(_settings.secret_key_path)
+        limits, views = open_counters(_settings, key, _limits, _views)
+        salt = salt_of_day(key)
+    share_limits(limits)
+    services.streams.view_counts.share(views, salt)
     worker.body_limit = worker.wsgi.extensions[BODY_LIMIT]
     worker.buffer_dir, worker.proxies = str(_settings.cache_dir), _settings.TRUSTED_PROXIES
     if not _settings.DEBUG:  # the fast path does not write the access log

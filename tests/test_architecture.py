@@ -45,6 +45,7 @@ HOMES = {
     "mutagen": {"image_cache.importers.music.tags.formats"},
     "obstore": {"image_cache.storage.s3"},
     "psycopg": {"image_cache.db.postgres.connection", "image_cache.db.postgres.server"},
+    "valkey": {"image_cache.cluster.valkey_counters"},
     "dotenv": {"image_cache.config"},
     "prometheus_client": {"image_cache.web.admin.prometheus"},
     "nibabel": {"image_cache.imaging.volume.worker"},
@@ -148,7 +149,7 @@ TABLES = {
     "image_cache.db.catalog_schema": 800,
     "image_cache.errors": 500,
     "image_cache.models": 420,
-    "image_cache.services": 400,
+    "image_cache.services": 450,
 }  # tables that grow with their entries
 
 

@@ -60,6 +60,7 @@ ALERTS = {
 }
 STORAGE = {
     "check": (f"{CONTENT}.streams:check_storage", "Test every operation that a storage must support"),
+    "sweep": (f"{CONTENT}.storage:sweep", "Remove rendered covers from the store that no node needs any more"),
 }
 COMMANDS: dict[str, dict[str, tuple[str, str] | click.Group]] = {
     "Serve": {
@@ -100,6 +101,8 @@ COMMANDS: dict[str, dict[str, tuple[str, str] | click.Group]] = {
         "clear": ("image_cache.cli.maintenance.clear:clear", "Remove all cached covers"),
         "reset-counters": ("image_cache.cli.maintenance.reset:reset", "Count requests, hits and evictions from now on"),
         "backup": ("image_cache.cli.maintenance.backup:backup", "Back up all irreplaceable data to FILE, or into a folder"),
+        "migrate": ("image_cache.cli.maintenance.migrate:migrate", "Change the database in PostgreSQL for this version"),
+        "move": ("image_cache.cli.maintenance.move:move", "Move the catalogue into PostgreSQL, or back into a file"),
         "restore": ("image_cache.cli.maintenance.backup:restore", "Restore a backup into an empty data folder"),
     },
     "Records": {
@@ -116,7 +119,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str] | click.Group]] = {
         "streams": LazyGroup("streams", {"Commands": STREAMS}, help="Manage image streams.", short_help="Streams of images"),
         "files": LazyGroup("files", {"Commands": FILES}, help="Manage cached large files.", short_help="Large files"),
         "storage": LazyGroup(
-            "storage", {"Commands": STORAGE}, help="Check the storage of original images.", short_help="Storage"
+            "storage", {"Commands": STORAGE}, help="Check and sweep the storage of images.", short_help="Storage"
         ),
     },
     "Shell": {

@@ -21,7 +21,7 @@ class AppearanceJob:
     """Analyses fetched covers. One process at a time is enough; two do the same work twice, harmlessly."""
 
     def __init__(self, covers: ImageCache, decoder: Decoder) -> None:
-        self.rows = AppearanceTable(covers.cache.index.database)
+        self.rows = AppearanceTable(covers.registry.database)
         self._covers = covers
         self._decoder = decoder
 

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from image_cache.covers.identity import Identity, identify
 from image_cache.db.database import Connection, DatabaseError
-from image_cache.engine.index import Index
 from image_cache.engine.key import digest_of
+from image_cache.engine.meta import read_meta, write_meta
 from image_cache.engine.registry import ImageRegistry
 from image_cache.filesystem import replacing
 
@@ -28,9 +28,9 @@ NAMESPACE = "covers"
 class CoverDigests:
     """Digests of one cache. Thread-safe. Call `open` first."""
 
-    def __init__(self, index: Index, registry: ImageRegistry, spec: str, mirror: Path) -> None:
-        self._index = index
+    def __init__(self, registry: ImageRegistry, spec: str, mirror: Path) -> None:
         self._registry = registry
+        self._database = registry.database
         self._spec = spec
         self._mirror = mirror
         self._lock = threading.Lock()  # protects the three below, which change together
@@ -47,8 +47,8 @@ class CoverDigests:
         if self._epoch < 0:
             self._generation, self._revisions = self._read_mirror()
         try:
-            if not self._index.meta("generation"):
-                with self._index.database.write() as conn:
+            if not read_meta(self._database, "generation"):
+                with self._database.write() as conn:
                     conn.execute("INSERT INTO meta VALUES ('generation', ?) ON CONFLICT (name) DO NOTHING", (self._generation,))
                     # Not 0 again: other processes know the numbers of the index before this one.
                     conn.execute(
@@ -61,10 +61,10 @@ class CoverDigests:
 
     def refresh(self) -> None:
         """Load changes of other processes: one small query, at the start of a page."""
-        epoch = self._index.meta("epoch")
+        epoch = read_meta(self._database, "epoch")
         if epoch == self._epoch:
             return
-        generation, revisions = self._index.meta("generation"), self._registry.revisions(NAMESPACE)
+        generation, revisions = read_meta(self._database, "generation"), self._registry.revisions(NAMESPACE)
         if not generation:  # the index was lost a moment ago: the known numbers hold until `open` has written them to the new one
             return
         with self._lock:
@@ -100,12 +100,12 @@ class CoverDigests:
 
     def revised(self, conn: Connection) -> None:
         """Announce a changed revision to all processes, in the transaction that moves the image. Call `publish` after it."""
-        self._index.set_meta(conn, "epoch", self._index.meta("epoch") + 1)
+        write_meta(conn, "epoch", read_meta(self._database, "epoch") + 1)
 
     def next_generation(self, conn: Connection) -> None:
         """Give every cover a new digest, in the transaction that clears the register. Call `publish` after it."""
-        self._index.set_meta(conn, "generation", self._index.meta("generation") + 1)
-        self._index.set_meta(conn, "epoch", self._index.meta("epoch") + 1)
+        write_meta(conn, "generation", read_meta(self._database, "generation") + 1)
+        write_meta(conn, "epoch", read_meta(self._database, "epoch") + 1)
 
     def publish(self) -> None:
         """Read the changed numbers back and mirror them to the file."""

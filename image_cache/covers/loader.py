@@ -14,7 +14,8 @@ from image_cache.covers.states import SETTLED_FRESH_S, is_stale, missing_variant
 from image_cache.covers.store import CoverContext
 from image_cache.db.database import Connection, DatabaseError
 from image_cache.engine.appearance_table import Appearance, AppearanceTable
-from image_cache.engine.jobs import MAX_ATTEMPTS, Job
+from image_cache.engine.job import Job
+from image_cache.engine.jobs import MAX_ATTEMPTS
 from image_cache.engine.key import Key
 from image_cache.engine.registry import ImageRecord
 from image_cache.engine.stats.history import Failure, store_failure
@@ -51,7 +52,7 @@ class CoverLoader:
         self._registry = store.registry
         self._jobs = store.jobs
         self._digests = store.digests
-        self._appearances = AppearanceTable(store.cache.index.database)
+        self._appearances = AppearanceTable(store.registry.database)
         self._clock = store.clock
         self._fetcher = fetcher
         self._decoder = decoder
@@ -98,11 +99,21 @@ class CoverLoader:
         except LeaseLost:  # this process slept, or a clear removed the job: nothing of it was recorded
             logger.info("job claimed by another worker digest=%s", job.digest)
 
+    def run_for(self, job: Job, image: ImageRecord) -> None:
+        """Run a claimed job for an image that is not the one under its digest. Raises `DatabaseError`."""
+        try:
+            self._run_load(job, image)
+        except LeaseLost:
+            logger.info("job claimed by another worker digest=%s", job.digest)
+
     def _run(self, job: Job) -> None:
         image = self._registry.get(job.digest)
         if image is None:  # cleared meanwhile
             self._end(job)
-            return
+        else:
+            self._run_load(job, image)
+
+    def _run_load(self, job: Job, image: ImageRecord) -> None:
         try:
             if job.attempts > MAX_ATTEMPTS:
                 raise DecoderFailed(f"given up: {MAX_ATTEMPTS} workers died on it")
@@ -110,7 +121,7 @@ class CoverLoader:
         except StorageError as error:
             logger.warning("cover not stored path=%s reason=%s", error.path, error.reason)
             now = self._clock()
-            with self._cache.index.database.write() as conn:
+            with self._registry.database.write() as conn:
                 self._jobs.reschedule(conn, job, now + STORAGE_RETRY_S)
                 store_failure(conn, Failure(now, image.lane, image.identity, error.reason, now + STORAGE_RETRY_S))
         except (OriginError, ImageRejected, DecoderFailed) as error:
@@ -124,7 +135,7 @@ class CoverLoader:
 
     def _load(self, job: Job, image: ImageRecord) -> None:
         stored = self._cache.index.variants_of([image.digest]).get(image.digest, set())
-        stored = self._derive(image, stored, job.variants)
+        stored = self.derive(image, self._store.take(image, stored, job.variants), job.variants)
         missing = missing_variants(self._store.variants.values(), stored, job.variants)
         if not missing and not is_stale(image, self._clock()):
             self._end(job)
@@ -197,7 +208,8 @@ class CoverLoader:
                 self._appearances.add(conn, found, self._clock(), is_changed=is_changed)
             self._done(conn, job, image)
 
-        self._cache.put({Key(NAMESPACE, name, image.digest): webp for name, webp in rendered.variants.items()}, record)
+        bodies = {Key(NAMESPACE, name, image.digest): webp for name, webp in rendered.variants.items()}
+        self._store.put(image, bodies, record)
         if is_changed:
             self._digests.publish()
 
@@ -215,7 +227,7 @@ class CoverLoader:
         names = sorted(stored & rendered.variants.keys(), key=lambda name: bool(self._store.variants[name].source))
         return any(self._cache.get(Key(NAMESPACE, name, digest)) != rendered.variants[name] for name in names[:1])
 
-    def _derive(self, image: ImageRecord, stored: set[str], wants: Collection[str]) -> set[str]:
+    def derive(self, image: ImageRecord, stored: set[str], wants: Collection[str]) -> set[str]:
         """Make what is missing from the variant that it is always made from, without a fetch. Return what is stored then."""
         missing = missing_variants(self._store.variants.values(), stored, wants)
         for source in {variant.source for variant in missing} & stored:
@@ -234,7 +246,7 @@ class CoverLoader:
         return self._clock() + max(self._store.limits().ttl_hours * 3600, min(asked_s or 0.0, MAX_FRESH_S))
 
     def _end(self, job: Job, image: ImageRecord | None = None) -> None:
-        with self._cache.index.database.write() as conn:
+        with self._registry.database.write() as conn:
             self._done(conn, job, image)
 
     def _done(self, conn: Connection, job: Job, image: ImageRecord | None) -> None:
@@ -256,7 +268,7 @@ class CoverLoader:
             delay_s = REJECTED_RETRY_S * min(2.0 ** min(failures - 1, 5), 30.0)
         logger.warning("cover failed identity=%s failures=%s reason=%s retry_s=%.0f", image.identity, failures, error, delay_s)
         self._cache.counters.add("failures")
-        with self._cache.index.database.write() as conn:
+        with self._registry.database.write() as conn:
             self._registry.record_failure(
                 conn, image.digest, str(error), self._clock() + delay_s, is_final=is_final, code=_failure_code(error)
             )

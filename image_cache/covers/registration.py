@@ -94,7 +94,7 @@ class CoverRegistry:
 
     def retry_with_url(self, urls: Iterable[str]) -> None:
         """Retry failed images at these URLs."""
-        with self._store.cache.index.database.write() as conn:
+        with self._store.registry.database.write() as conn:
             for identity, digest in self._store.digests.resolve(urls).values():
                 image = ImageRecord(digest, NAMESPACE, identity.name, identity.url, host_queue(identity.url))
                 self._store.registry.retry_with_url(conn, image)
@@ -123,7 +123,7 @@ class CoverRegistry:
 
     def _write(self, images: list[ImageRecord]) -> None:
         if images:
-            with self._store.cache.index.database.write(is_bulk=len(images) > AT_A_TIME) as conn:
+            with self._store.registry.database.write(is_bulk=len(images) > AT_A_TIME) as conn:
                 self._store.registry.add(conn, images)
 
 

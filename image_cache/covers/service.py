@@ -19,10 +19,10 @@ from image_cache.covers.stats import CacheStats, Progress, ProgressEstimator, co
 from image_cache.covers.store import CoverContext
 from image_cache.db.database import DatabaseError
 from image_cache.engine import maintenance as upkeep
-from image_cache.engine.jobs import PAGE, VISIBLE, WARM, LoadRequest
+from image_cache.engine.job import LoadRequest
+from image_cache.engine.jobs import PAGE, VISIBLE, WARM
 from image_cache.engine.key import DIGEST, Key
 from image_cache.engine.registry import ImageRecord
-from image_cache.engine.stats.miss_ratio import reset_uses
 from image_cache.errors import QueueFull, UnknownImage
 from image_cache.imaging.decoder import Decoder
 from image_cache.models import Cover
@@ -43,6 +43,7 @@ class ImageCache:
         self.registry = store.registry
         self.jobs = store.jobs
         self.digests = store.digests
+        self.shared = store.shared
         self.variants = store.variants
         self.clock = store.clock
         self.wake = wake
@@ -51,6 +52,7 @@ class ImageCache:
         self._decoder = decoder
         self._urls = CoverRegistry(store)
         self._demand = DemandQueue(store, wake)
+        self.is_registered, self.mark_registered = store.is_registered, store.mark_registered
         self._progress = ProgressEstimator(store.registry, store.jobs)
 
     # What a page needs
@@ -137,7 +139,7 @@ class ImageCache:
         urls = list(urls)
         self.register(urls)
         digests = [self.digest_of(url) for url in urls]
-        with self.cache.index.database.write() as conn:
+        with self.registry.database.write() as conn:
             self.registry.clear_failures(conn, digests)
             self.registry.expire(conn, digests)
         self.enqueue_missing(urls, VISIBLE)
@@ -145,7 +147,7 @@ class ImageCache:
     def clear_failures(self, urls: Iterable[str]) -> None:
         """Reset the failures of URLs, so that they are retried now."""
         digests = [self.digest_of(url) for url in urls]
-        with self.cache.index.database.write() as conn:
+        with self.registry.database.write() as conn:
             self.registry.clear_failures(conn, digests)
 
     def progress(self) -> Progress | None:
@@ -193,10 +195,10 @@ class ImageCache:
             if self.cache.is_adopting:  # the registry is being rebuilt, too: nothing is known yet
                 return Cover(digest, "waiting")
             raise UnknownImage(f"no image is registered under {digest}")
-        now = self.clock()
-        if not is_resting(image, now):
+        now, is_own = self.clock(), self._demand.is_own(image)
+        if is_own or not is_resting(image, now):
             self._demand.request(image, variant)
-        return cover_of(image, (), is_running=False, now=now)
+        return cover_of(image, (), is_running=False, is_elsewhere=is_own, now=now)
 
     def demote(self, digests: Iterable[str]) -> None:
         """Lower the priority of covers that have scrolled out of view."""
@@ -209,8 +211,9 @@ class ImageCache:
 
     def batch(self, name: str) -> dict[str, int] | None:
         """Return {"total", "done", "failed"} of a preload, or None for an unknown name."""
-        found = self.jobs.batch(name)
-        return None if found is None else dict(zip(("total", "done", "failed"), found, strict=True))
+        queues = (self.jobs, self._store.node_jobs)
+        found = [progress for jobs in queues if jobs is not None and (progress := jobs.batch(name)) is not None]
+        return dict(zip(("total", "done", "failed"), map(sum, zip(*found, strict=True)), strict=True)) if found else None
 
     # The documented methods, for scripts and tests
 
@@ -270,12 +273,7 @@ class ImageCache:
         if size_type is not None:
             self._store.check_size(size_type)
             return upkeep.clear_variant(self.cache, size_type)
-        with self.cache.index.database.write() as conn:
-            self.registry.clear(conn, NAMESPACE)
-            self.jobs.clear(conn)
-            reset_uses(conn)  # every cover has another digest from now on
-            self.digests.next_generation(conn)
-            self.cache.index.set_meta(conn, "registered_at", 0)  # housekeeping registers the covers of the catalogue again
+        self._store.clear()
         self.digests.publish()
         self._demand.forget_recent()
         return upkeep.clear(self.cache)
@@ -307,7 +305,9 @@ class ImageCache:
         valid = [digest if DIGEST.fullmatch(digest) else "" for digest in digests]
         asked = [digest for digest in dict.fromkeys(valid) if digest]
         try:
-            return self._store.known(asked, self._store.images(asked)).covers(valid, self.clock(), unknown=unknown)
+            known = self._store.known(asked, self._store.images(asked))
+            self._demand.follow(known, self.clock())
+            return known.covers(valid, self.clock(), unknown=unknown)
         except DatabaseError as error:
             logger.warning("covers not looked up reason=%s", error)
             return [Cover(digest, "waiting" if digest else "none") for digest in valid]

@@ -2,12 +2,14 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from image_cache.engine.jobs import LoadRequest
+from image_cache.engine.job import LoadRequest
 from image_cache.engine.registry import ImageRecord
 from image_cache.frozen import frozen
 from image_cache.imaging.variants import Variant
 from image_cache.models import Cover
 
+# The queue of what this node lacks of images that any node has fetched, where there are many. No host has such a name.
+NODE_LANE = "(node)"
 # Rendered with every fetch: what phones and the default density show, and what everything smaller is made from. Others on request.
 BASE_VARIANTS = ("thumbnails-2x", "detail")
 SETTLED_FRESH_S = 365 * 86400.0  # for identities whose bytes never change
@@ -19,16 +21,26 @@ _BASE = frozenset(BASE_VARIANTS)
 
 @frozen
 class KnownImages:
-    """What is known about some images, by digest: their rows, which variants are stored, and whether a job runs now."""
+    """What is known about some images, by digest: their rows, which variants are stored, and whether a job runs now.
+
+    `are_shared`: other nodes fetch the same images.
+    """
 
     images: Mapping[str, ImageRecord]
     stored: Mapping[str, set[str]]
     running: Mapping[str, bool]
+    are_shared: bool = False
 
     def covers(self, digests: Sequence[str], now: float, *, unknown: str) -> list[Cover]:
         """Return a cover for each digest, in order: `none` for "", the state `unknown` for one that is not registered."""
         found = {
-            digest: cover_of(image, self.stored.get(digest, ()), self.running.get(digest, False), now)
+            digest: cover_of(
+                image,
+                self.stored.get(digest, ()),
+                is_running=self.running.get(digest, False),
+                is_elsewhere=self.are_shared and is_fetched(image),
+                now=now,
+            )
             for digest, image in self.images.items()
         }
         return [found.get(digest) or self._without_row(digest, unknown) for digest in digests]
@@ -37,10 +49,17 @@ class KnownImages:
         """Return what has to be loaded of the digests, with the variant `also`. Unknown ones and those given up are left out."""
         wants = wants_of(also) if also else ()
         return [
-            LoadRequest(digest, image.lane, wants)
+            LoadRequest(digest, lane, wants)
             for digest in dict.fromkeys(digests)
-            if (image := self.images.get(digest)) is not None and needs_load(image, self.stored.get(digest, ()), now, wants)
+            if (image := self.images.get(digest)) is not None and (lane := self._lane_of(image, now, wants)) is not None
         ]
+
+    def _lane_of(self, image: ImageRecord, now: float, wants: Collection[str]) -> str | None:
+        """Return the queue in which an image has to be loaded; None if there is nothing to load now. URLs without a host have ""."""
+        stored = self.stored.get(image.digest, ())
+        if self.are_shared and is_fetched(image) and not _BASE.union(wants).issubset(stored):
+            return NODE_LANE
+        return image.lane if needs_load(image, stored, now, wants) else None
 
     def _without_row(self, digest: str, unknown: str) -> Cover:
         if not digest:
@@ -48,16 +67,24 @@ class KnownImages:
         return Cover(digest, unknown if _BASE.isdisjoint(self.stored.get(digest, ())) else "ready")
 
 
-def cover_of(image: ImageRecord, stored: Collection[str], is_running: bool, now: float) -> Cover:
-    """Return what a page shows of an image: `stored` are its variants, `is_running` whether a job loads it now."""
+def cover_of(image: ImageRecord, stored: Collection[str], *, is_running: bool, now: float, is_elsewhere: bool = False) -> Cover:
+    """Return what a page shows of an image: `stored` are its variants, `is_running` whether a job loads it now.
+
+    `is_elsewhere`: another node has fetched it, so that a failure since then says nothing about this one.
+    """
     if not _BASE.isdisjoint(stored):
         state = "ready"
     elif is_running:
         state = "working"
     else:
-        state = "failed" if is_given_up(image, now) else "waiting"
+        state = "failed" if is_given_up(image, now) and not is_elsewhere else "waiting"
     edge_px = max(image.width or 0, image.height or 0) or None
     return Cover(image.digest, state, image.average, image.hue, image.chroma, image.retry_at or None, edge_px)
+
+
+def is_fetched(image: ImageRecord) -> bool:
+    """Return True if some node has fetched the image, so that it is rendered somewhere."""
+    return image.fetched_at is not None
 
 
 def needs_load(image: ImageRecord, stored: Collection[str], now: float, wants: Collection[str] = ()) -> bool:

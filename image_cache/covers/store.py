@@ -2,18 +2,25 @@
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from itertools import islice
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from image_cache.covers.digests import NAMESPACE, CoverDigests
 from image_cache.covers.states import KnownImages
+from image_cache.db.database import Connection
 from image_cache.engine.cache import Cache
 from image_cache.engine.jobs import JobQueue
 from image_cache.engine.key import Key
+from image_cache.engine.meta import read_meta, write_meta
 from image_cache.engine.registry import ImageRecord, ImageRegistry
+from image_cache.engine.stats.miss_ratio import reset_uses
 from image_cache.frozen import frozen
 from image_cache.imaging.variants import Variant
 
+if TYPE_CHECKING:
+    from image_cache.cluster.shared_variants import SharedVariants
+
 AT_A_TIME = 400  # digests per SQL statement
+REGISTERED_AT = "registered_at"  # in `meta` of the register
 
 T = TypeVar("T")
 
@@ -30,7 +37,10 @@ class CacheLimits:
 
 @frozen
 class CoverContext:
-    """One cover cache. `variants` are by name; `limits` returns those of now; `clock` is the wall clock."""
+    """One cover cache. `variants` are by name; `limits` returns those of now; `clock` is the wall clock.
+
+    With many nodes `shared` has what they have rendered, and `node_jobs` is for what this node lacks of it.
+    """
 
     cache: Cache
     registry: ImageRegistry
@@ -39,6 +49,43 @@ class CoverContext:
     variants: Mapping[str, Variant]
     limits: Callable[[], CacheLimits]
     clock: Callable[[], float]
+    shared: "SharedVariants | None" = None
+    node_jobs: JobQueue | None = None
+
+    def take(self, image: ImageRecord, stored: set[str], wants: Collection[str]) -> set[str]:
+        """Bring what is missing here and another node has rendered; return what is stored here then."""
+        return stored if self.shared is None else self.shared.take(image, stored, wants)
+
+    def put(self, image: ImageRecord, bodies: Mapping[Key, bytes], record: Callable[[Connection], None]) -> None:
+        """Store variants and record their image: in one transaction, or, with many nodes, for all of them and then here.
+
+        Raises `StorageError` or `DatabaseError`.
+        """
+        if self.shared is None:
+            self.cache.put(bodies, record)
+        else:
+            self.shared.publish(image, bodies, record)
+
+    def clear(self) -> None:
+        """Empty the register and the queue, and give every cover a new digest. Call `digests.publish` after it."""
+        with self.registry.database.write() as conn:
+            self.registry.clear(conn, NAMESPACE)
+            self.jobs.clear(conn)
+            if self.registry.database is self.cache.index.database:
+                reset_uses(conn)  # every cover has another digest from now on
+            self.digests.next_generation(conn)
+            write_meta(conn, REGISTERED_AT, 0)  # housekeeping registers the covers of the catalogue again
+        if self.registry.database is not self.cache.index.database:
+            with self.cache.index.database.write() as conn:
+                reset_uses(conn)
+
+    def is_registered(self) -> bool:
+        """Return True if the covers of the catalogue are in the register, as far as they were known since it was made or cleared."""
+        return bool(read_meta(self.registry.database, REGISTERED_AT))
+
+    def mark_registered(self) -> None:
+        with self.registry.database.write() as conn:
+            write_meta(conn, REGISTERED_AT, max(1, int(self.clock())))
 
     def images(self, digests: Iterable[str]) -> dict[str, ImageRecord]:
         """Return those of the digests that are registered."""
@@ -71,8 +118,9 @@ class CoverContext:
 
     def known(self, digests: Collection[str], images: Mapping[str, ImageRecord]) -> KnownImages:
         """Return what is known about the digests, of which `images` are the rows."""
-        running = {digest: runs for part in chunks(digests) for digest, runs in self.jobs.state_of(part).items()}
-        return KnownImages(images, self.stored_variants(digests), running)
+        queues = [self.jobs] if self.node_jobs is None else [self.jobs, self.node_jobs]
+        running = {digest: runs for jobs in queues for part in chunks(digests) for digest, runs in jobs.state_of(part).items()}
+        return KnownImages(images, self.stored_variants(digests), running, are_shared=self.node_jobs is not None)
 
 
 def chunks(values: Iterable[T]) -> Iterator[list[T]]:

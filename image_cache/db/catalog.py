@@ -4,13 +4,24 @@ from pathlib import Path
 
 from image_cache.db.catalog_schema import MIGRATIONS
 from image_cache.db.database import Connection, Database
+from image_cache.locks import FileLocks, Locks
 
 
 class CatalogDatabase(Database):
     """The database file, shared by the table modules of all rooms. Any thread, several processes."""
 
+    node = ""  # the name of this node among those that share the catalogue; empty if there are no others
+
     def __init__(self, path: Path, *, is_reader: bool = False) -> None:
         super().__init__(path, MIGRATIONS, synchronous="FULL", is_reader=is_reader)
+
+    def check(self) -> None:
+        """Raise `DatabaseError` if the catalogue cannot be read, `WrongVersion` if it has the schema of another version."""
+        self.row("SELECT value FROM revisions LIMIT 1")
+
+    def locks(self, folder: Path) -> Locks:
+        """Return locks for all who share this catalogue: the processes of this machine, by lock files in the folder."""
+        return FileLocks(folder)
 
 
 class SettingsTable:

@@ -26,7 +26,7 @@ def migrate(conn: Connection, path: Path, migrations: Sequence[str], *, keeps_co
         if version > len(migrations):
             raise WrongVersion(path, version, len(migrations))
         for script in migrations[version:]:
-            for statement in _statements(script):
+            for statement in statements(script):
                 conn.execute(statement)
         conn.execute(f"PRAGMA user_version={len(migrations)}")
         conn.commit()
@@ -51,7 +51,7 @@ def _keep_copy(conn: Connection, path: Path, known: int) -> None:
     logger.info("schema changes, copy kept path=%s.schema-%s", path, version)
 
 
-def _statements(script: str) -> Iterator[str]:
+def statements(script: str) -> Iterator[str]:
     """Split a script into statements, keeping trigger bodies together (`executescript` would commit the open transaction)."""
     statement = ""
     for line in script.splitlines(keepends=True):

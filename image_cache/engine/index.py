@@ -6,6 +6,7 @@ from pathlib import Path
 
 from image_cache.db.database import Connection, Database, DatabaseError, parameter_marks
 from image_cache.engine.key import Key
+from image_cache.engine.meta import read_meta, write_meta
 from image_cache.engine.schema import MIGRATIONS
 from image_cache.frozen import frozen
 
@@ -220,11 +221,10 @@ class Index:
         return dict(self.database.rows("SELECT name, value FROM counters"))  # type: ignore[arg-type]
 
     def meta(self, name: str, default: int = 0) -> int:
-        row = self.database.row("SELECT value FROM meta WHERE name = ?", (name,))
-        return default if row is None else int(row[0])
+        return read_meta(self.database, name, default)
 
     def set_meta(self, conn: Connection, name: str, value: float) -> None:
-        conn.execute("INSERT INTO meta VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", (name, value))
+        write_meta(conn, name, value)
 
     def close(self) -> None:
         self.database.close()

@@ -6,9 +6,9 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 from image_cache.db.database import Connection, Database, parameter_marks
-from image_cache.engine.holder import holder_name, is_holder_alive
+from image_cache.engine.holder import Holders, LocalHolders
+from image_cache.engine.job import Batch, Job, LoadRequest, QueuedJob
 from image_cache.errors import LeaseLost, QueueFull
-from image_cache.frozen import frozen
 
 VISIBLE, PAGE, WARM = 0, 1, 2  # priorities: on a screen now; on a page that was rendered; anything else
 LEASE_S = 90.0  # longer than a fetch and decode may take; the lease of a dead holder ends at once
@@ -24,63 +24,32 @@ DEPTH = "SELECT entries FROM totals WHERE namespace = 'jobs'"
 PAUSED = "SELECT lane, paused_until, reason FROM lanes WHERE paused_until > ? AND paused_until <= ?"
 
 
-@frozen
-class Job:
-    """A claimed job. `variants` are those beyond the base variants; `leased_until` tells this claim from any later one."""
-
-    digest: str
-    variants: tuple[str, ...]
-    priority: int
-    lane: str
-    attempts: int
-    leased_until: float
-
-
-@frozen
-class Batch:
-    """A preload and its progress."""
-
-    name: str
-    total: int
-    done: int
-    failed: int
-    started_at: float
-
-
-@frozen
-class QueuedJob:
-    """A job in the queue. `ahead` counts the jobs that are claimed before it."""
-
-    priority: int
-    leased_until: float
-    ahead: int
-
-
-@frozen
-class LoadRequest:
-    """A load to enqueue: the image's digest, its host queue, and variants beyond the base variants."""
-
-    digest: str
-    lane: str
-    variants: tuple[str, ...] = ()
-
-
 class JobQueue:
     """Rows of `jobs`, `batches` and `lanes`. Thread-safe and process-safe.
 
-    `claim` limits the concurrency of all processes: at most `total` jobs run, at most `per_lane` of one host, none of a paused
-    host. So no thread ever waits for a slot.
+    `claim` limits the concurrency of all processes: at most `total` jobs run on this server and `in_all` on all that share the queue
+    (0: no further limit), at most `per_lane` of one host, none of a paused host. So no thread ever waits for a slot.
     """
 
     def __init__(
-        self, database: Database, *, limit: int, total: int, per_lane: int, clock: Callable[[], float] = time.time
+        self,
+        database: Database,
+        *,
+        limit: int,
+        total: int,
+        per_lane: int,
+        in_all: int = 0,
+        clock: Callable[[], float] = time.time,
+        holders: Holders | None = None,
     ) -> None:
         self.database = database
         self.limit = limit
         self.total = total
         self.per_lane = per_lane
+        self.in_all = in_all
         self.clock = clock
-        self.holder = holder_name()
+        self.holders = holders or LocalHolders()
+        self.holder = self.holders.name()
 
     def put(self, requests: Sequence[LoadRequest], priority: int, *, batch: str = "") -> int:
         """Enqueue the requests; return how many are new. One that is queued already keeps the better priority and all variants.
@@ -132,16 +101,9 @@ class JobQueue:
     def claim_in(self, conn: Connection) -> Job | None:
         """Like `claim`, in a transaction of the caller: a worker that settles a job claims the next one along."""
         now = self.clock()
-        active = Counter(
-            lane for (lane,) in conn.execute("SELECT lane FROM jobs WHERE leased_until > 0 AND leased_until > ?", (now,))
-        )
-        if active.total() >= self.total:
+        closed = self._closed_lanes(conn, now)
+        if closed is None:
             return None
-        closed = {lane for lane, count in active.items() if count >= self.per_lane}
-        closed.update(lane for lane, _, _ in conn.execute(PAUSED, (now, now + MAX_ASKED_PAUSE_S)))
-        # Half open: one job at a time tests a host whose breaker has tripped.
-        tripped = conn.execute("SELECT lane FROM lanes WHERE failures >= ?", (TRIP_FAILURES,))
-        closed.update(lane for (lane,) in tripped if active[lane])
         open_lanes = f" AND lane NOT IN ({parameter_marks(len(closed))})" if closed else ""
         row = conn.execute(
             "SELECT digest, wants, priority, lane, attempts FROM jobs WHERE leased_until <= ? AND ready_at <= ?"
@@ -149,6 +111,36 @@ class JobQueue:
             (now, now, *closed),
         ).fetchone()
         return None if row is None else self._lease(conn, row, now)
+
+    def _closed_lanes(self, conn: Connection, now: float) -> set[str] | None:
+        """Return the hosts of which no job may run now; None if no job may."""
+        held = conn.execute("SELECT lane, holder FROM jobs WHERE leased_until > 0 AND leased_until > ?", (now,)).fetchall()
+        if sum(self.holders.is_ours(holder) for _, holder in held) >= self.total or 0 < self.in_all <= len(held):
+            return None
+        active = Counter(lane for lane, _ in held)
+        closed = {lane for lane, count in active.items() if count >= self.per_lane}
+        closed.update(lane for lane, _, _ in conn.execute(PAUSED, (now, now + MAX_ASKED_PAUSE_S)))
+        # Half open: one job at a time tests a host whose breaker has tripped.
+        tripped = conn.execute("SELECT lane FROM lanes WHERE failures >= ?", (TRIP_FAILURES,))
+        closed.update(lane for (lane,) in tripped if active[lane])
+        return closed
+
+    def claim_slot(self, request: LoadRequest) -> Job | None:
+        """Claim a new job at once, if its host may be asked now; None otherwise. It ends like any other.
+
+        For a fetch that one node needs for itself, under a digest that is no image's: if the node dies, the one who claims the job
+        next finds nothing to do.
+        """
+        now, key = self.clock(), bytes.fromhex(request.digest)
+        with self.database.write() as conn:
+            closed = self._closed_lanes(conn, now)
+            if closed is None or request.lane in closed:
+                return None
+            conn.execute(
+                "INSERT INTO jobs (digest, wants, priority, lane, ready_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT (digest) DO NOTHING",
+                (key, " ".join(request.variants), VISIBLE, request.lane, now),
+            )
+            return self._lease_if_free(conn, key, now)
 
     def is_waiting(self) -> bool:
         """Return True if any job is due, whether or not its host is free. Without write lock: idle workers call it every few seconds."""
@@ -163,9 +155,7 @@ class JobQueue:
                 "INSERT INTO jobs (digest, wants, priority, lane, ready_at) VALUES (?, '', ?, '', ?) ON CONFLICT (digest) DO NOTHING",
                 (key, VISIBLE, now),
             )
-            free = "SELECT digest, wants, priority, lane, attempts FROM jobs WHERE digest = ? AND leased_until <= ?"
-            row = conn.execute(free, (key, now)).fetchone()
-            return None if row is None else self._lease(conn, row, now)
+            return self._lease_if_free(conn, key, now)
 
     def is_held(self, conn: Connection, job: Job) -> bool:
         """Return True if the claim of this job is still the latest: its lease may have ended, but no one else has claimed it."""
@@ -194,6 +184,11 @@ class JobQueue:
             "UPDATE jobs SET holder = '', leased_until = 0, attempts = 0, ready_at = ? WHERE digest = ?",
             (ready_at, bytes.fromhex(job.digest)),
         )
+
+    def _lease_if_free(self, conn: Connection, key: bytes, now: float) -> Job | None:
+        free = "SELECT digest, wants, priority, lane, attempts FROM jobs WHERE digest = ? AND leased_until <= ?"
+        row = conn.execute(free, (key, now)).fetchone()
+        return None if row is None else self._lease(conn, row, now)
 
     def _lease(self, conn: Connection, row: tuple[Any, ...], now: float) -> Job:
         until = now + LEASE_S
@@ -232,9 +227,9 @@ class JobQueue:
         return [(row[0], row[1], row[2]) for row in self.database.rows(PAUSED, (now, now + MAX_ASKED_PAUSE_S))]
 
     def release_dead(self) -> int:
-        """Release the jobs of processes on this server that have ended. Return how many."""
+        """Release the jobs of processes that have ended. Return how many."""
         holders = self.database.rows("SELECT DISTINCT holder FROM jobs WHERE leased_until > 0 AND holder != ''")
-        dead = [holder for (holder,) in holders if not is_holder_alive(holder)]
+        dead = self.holders.dead([holder for (holder,) in holders])
         if not dead:
             return 0
         with self.database.write() as conn:

@@ -1,6 +1,5 @@
 """Flow of the job queue: how many jobs run, could run, or wait for a moment that is known."""
 
-from image_cache.engine.holder import is_holder_alive
 from image_cache.engine.jobs import MAX_ASKED_PAUSE_S, JobQueue
 from image_cache.frozen import frozen
 
@@ -47,4 +46,5 @@ def runnable_jobs(jobs: JobQueue) -> tuple[int, float]:
 def held_by_dead(jobs: JobQueue) -> int:
     """Return how many jobs are leased to processes that have ended."""
     sql = "SELECT holder, count(*) FROM jobs WHERE leased_until > ? AND holder != '' GROUP BY holder"
-    return sum(count for holder, count in jobs.database.rows(sql, (jobs.clock(),)) if not is_holder_alive(holder))
+    counts = {str(holder): int(count) for holder, count in jobs.database.rows(sql, (jobs.clock(),))}
+    return sum(counts[holder] for holder in jobs.holders.dead(list(counts)))

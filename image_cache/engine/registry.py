@@ -170,6 +170,10 @@ class ImageRegistry:
         )
         return int(row[0]) if row else 0
 
+    def remove(self, conn: Connection, digests: Iterable[str]) -> None:
+        """Remove images: what was rendered of them must not come back."""
+        conn.executemany("DELETE FROM images WHERE digest = ?", [(bytes.fromhex(digest),) for digest in digests])
+
     def clear(self, conn: Connection, namespace: str) -> None:
         conn.execute("DELETE FROM images WHERE namespace = ?", (namespace,))
 

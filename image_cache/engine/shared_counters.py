@@ -10,10 +10,27 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 SLOTS = 4096
 PROBES = 16  # slots that a name may use; if all are taken, the window that ends first is replaced
 _SLOT = struct.Struct("<16sdI4x")  # digest of the name, end of its window (monotonic), count
+
+
+class WindowCounters(Protocol):
+    """Counts events per name and window. A window starts with the first event and ends after its length."""
+
+    def add(self, name: str, length_s: float, amount: int = 1) -> int:
+        """Count an event; return the count of the window."""
+        ...
+
+    def peek(self, name: str) -> tuple[int, float]:
+        """Return (count, seconds until the window ends); (0, 0.0) if there is none."""
+        ...
+
+    def reset(self, name: str) -> None: ...
+
+    def clear(self) -> None: ...
 
 
 class SharedCounters:

@@ -32,17 +32,19 @@ class CountersSince:
 
 def counters_since(catalog: CatalogDatabase, caches: Iterable[CacheFigures]) -> CountersSince:
     """Return the figures since the last reset. A counter that is lower than it was then began again with a new index."""
-    stored = SettingsTable(catalog).values(PREFIX)
-    since = whole_number(stored.get(f"{PREFIX}since"), 0, LARGEST) or 0
-    return CountersSince(float(since), tuple(_since(cache, stored, PREFIX) for cache in caches))
+    prefix = _of_node(PREFIX, catalog)
+    stored = SettingsTable(catalog).values(prefix)
+    since = whole_number(stored.get(f"{prefix}since"), 0, LARGEST) or 0
+    return CountersSince(float(since), tuple(_since(cache, stored, prefix) for cache in caches))
 
 
 def counters_today(catalog: CatalogDatabase, caches: Iterable[CacheFigures], now: float) -> tuple[CacheFigures, ...]:
     """Return the figures with the counters of this local day; empty if no service has run today, so that no one knows."""
-    stored = SettingsTable(catalog).values(TODAY)
-    if stored.get(f"{TODAY}day") != _day(now):
+    prefix = _of_node(TODAY, catalog)
+    stored = SettingsTable(catalog).values(prefix)
+    if stored.get(f"{prefix}day") != _day(now):
         return ()
-    return tuple(_since(cache, stored, TODAY) for cache in caches)
+    return tuple(_since(cache, stored, prefix) for cache in caches)
 
 
 def today_dicts(caches: Iterable[CacheFigures]) -> dict[str, dict[str, int]] | None:
@@ -52,14 +54,15 @@ def today_dicts(caches: Iterable[CacheFigures]) -> dict[str, dict[str, int]] | N
 
 def reset_counters(catalog: CatalogDatabase, caches: Iterable[CacheFigures], now: float) -> None:
     """Count from now on. `caches` are the figures as `cache_figures` returns them."""
-    SettingsTable(catalog).set({**_marks(caches, PREFIX), f"{PREFIX}since": str(int(now))})
+    prefix = _of_node(PREFIX, catalog)
+    SettingsTable(catalog).set({**_marks(caches, prefix), f"{prefix}since": str(int(now))})
 
 
 def mark_day(catalog: CatalogDatabase, caches: Callable[[], Iterable[CacheFigures]], now: float) -> None:
     """Keep what the counters are when a day begins: one small write per day, with the first call of it."""
-    settings = SettingsTable(catalog)
-    if now >= CLOCK_SET_AT and settings.values(f"{TODAY}day").get(f"{TODAY}day") != _day(now):
-        settings.set({**_marks(caches(), TODAY), f"{TODAY}day": _day(now)})
+    settings, prefix = SettingsTable(catalog), _of_node(TODAY, catalog)
+    if now >= CLOCK_SET_AT and settings.values(f"{prefix}day").get(f"{prefix}day") != _day(now):
+        settings.set({**_marks(caches(), prefix), f"{prefix}day": _day(now)})
 
 
 def day_job(catalog: CatalogDatabase, caches: Callable[[], Iterable[CacheFigures]], clock: Callable[[], float]) -> PeriodicJob:
@@ -68,6 +71,11 @@ def day_job(catalog: CatalogDatabase, caches: Callable[[], Iterable[CacheFigures
             mark_day(catalog, caches, clock())
 
     return PeriodicJob("day", EVERY_S, mark, first_s=FIRST_S)
+
+
+def _of_node(prefix: str, catalog: CatalogDatabase) -> str:
+    """Return the prefix of what is kept: each node of a cluster has counters of its own."""
+    return f"{prefix}{catalog.node}." if catalog.node else prefix
 
 
 def _marks(caches: Iterable[CacheFigures], prefix: str) -> dict[str, str]:

@@ -52,7 +52,7 @@ class Housekeeping:
             index.database.drop_if_replaced()
             if index.is_incomplete():
                 self._rebuild()
-            if not index.meta("registered_at"):
+            if not self.covers.is_registered():
                 self._register()
             if jobs.release_dead() or jobs.fix_clock_skew():
                 self.covers.wake()
@@ -99,13 +99,12 @@ class Housekeeping:
 
     def _register(self) -> None:
         """Register the covers of the catalogue in an index that is new or was cleared. Idempotent."""
-        index, failed = self.covers.cache.index, list[DatabaseError]()
+        failed = list[DatabaseError]()
         self.covers.register(self._known_urls(failed))
         if failed:
             logger.warning("covers not registered reason=%s", failed[0])
             return
-        with index.database.write() as conn:
-            index.set_meta(conn, "registered_at", max(1, int(self.covers.clock())))
+        self.covers.mark_registered()
 
     @contextmanager
     def _logged_failures(self, chore: str) -> Iterator[None]:

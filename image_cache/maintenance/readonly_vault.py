@@ -10,6 +10,7 @@ from itertools import islice
 
 from image_cache.config import Settings
 from image_cache.covers import NAMESPACE
+from image_cache.covers.build import open_queue, open_shared
 from image_cache.covers.runtime_limits import RuntimeLimits, default_limits
 from image_cache.covers.stats import CacheStats, collect_stats
 from image_cache.covers.store import CacheLimits
@@ -26,14 +27,13 @@ from image_cache.engine.stats.history import (
     DAY_S,
     SHORT_S,
     Failure,
-    HostFigures,
     Sample,
     WriteBudget,
-    hosts,
     recent_failures,
     samples,
     sd_wear,
 )
+from image_cache.engine.stats.hosts import HostFigures, hosts
 from image_cache.engine.stats.miss_ratio import MissRatioCurve, reuse_curve
 from image_cache.files.disk.index import FileIndex
 from image_cache.files.disk.runtime_limits import FileLimits, FileRuntimeLimits
@@ -110,7 +110,7 @@ class ReadonlyVault:
         """Return the first record with each of these covers, for those that were looked at since they were fetched."""
         if not digests or not has_catalog(self.settings):
             return {}
-        found = RecordAppearanceTable(self.index.database).records_of(digests)
+        found = RecordAppearanceTable(self.registry.database).records_of(digests)
         albums = {album.id: album for album in AlbumTable(self.catalog).albums(list(found.values()), tracks=False)}
         return {digest: albums[album_id] for digest, album_id in found.items() if album_id in albums}
 
@@ -140,11 +140,11 @@ class ReadonlyVault:
 
     def hosts(self, limit: int = 50) -> list[HostFigures]:
         """Return the hosts that were fetched from and those in trouble, the last used first."""
-        return hosts(self.index.database, self.clock(), limit)
+        return hosts(self.index.database, self.clock(), limit, lanes=self.registry.database)
 
     def failures(self, limit: int = 20) -> list[Failure]:
         """Return the last failures, newest first."""
-        return recent_failures(self.index.database, limit)
+        return recent_failures(self.registry.database, limit)
 
     def samples(self, *, span_s: int = SHORT_S, back_s: float = DAY_S) -> list[Sample]:
         """Return the history of the last `back_s` seconds, oldest first."""
@@ -181,6 +181,9 @@ def open_readonly(settings: Settings, *, clock: Callable[[], float] = time.time)
     default = default_limits(settings)
     in_force = RuntimeLimits(default, catalog, clock)() if has_catalog(settings) else default
     index = Index(settings.index_path, clock=clock, is_reader=True)
+    shared = open_shared(settings, catalog, is_reader=True)
+    database = index.database if shared is None else shared.index
+    clock = clock if shared is None else shared.clock
     floor_bytes = settings.floor_bytes
     return ReadonlyVault(
         settings=settings,
@@ -194,14 +197,8 @@ def open_readonly(settings: Settings, *, clock: Callable[[], float] = time.time)
             budget_bytes=in_force.budget_bytes,
             clock=clock,
         ),
-        jobs=JobQueue(
-            index.database,
-            limit=settings.QUEUE_LIMIT,
-            total=settings.MAX_CONCURRENT_DOWNLOADS,
-            per_lane=settings.DOWNLOADS_PER_HOST,
-            clock=clock,
-        ),
-        registry=ImageRegistry(index.database),
+        jobs=open_queue(settings, database, clock, shared),
+        registry=ImageRegistry(database),
         files=FileIndex(settings.files_dir / "files.db", clock, is_reader=True),
         streams=Index(settings.stream_cache_dir / "index.db", clock=clock, is_reader=True),
         stream_disk=DiskTier(STREAMS, settings.stream_cache_dir, floor_bytes),

@@ -14,6 +14,7 @@ from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import Connection, Database, OperationalError
 from image_cache.errors import ImportRejected, StorageError
 from image_cache.import_models import ImportReport, ImportRow, RowLoss
+from image_cache.records.batches.ahead import AT_A_TIME, AlbumsAhead
 from image_cache.records.batches.imports import ImportBatch, ImportedAlbums
 from image_cache.records.merge import apply_sync, create_album, identity_of, match_copy, merge_row, numbered_id
 from image_cache.records.table import AlbumTable
@@ -44,7 +45,7 @@ def import_rows(
     import_batch: ImportBatch | None = None,
 ) -> ImportReport:
     """Import rows into the catalogue; see `Library.import_rows`."""
-    albums = ImportedAlbums(catalog, import_batch)
+    albums = AlbumsAhead(catalog, import_batch)
     report = replace(
         resume, read=0, rejected=(), losses=(), lossy=0
     )  # what was read before a stop is read again; it is counted already
@@ -69,7 +70,9 @@ def import_rows(
                         contextlib.nullcontext() if dry_run or is_known else catalog.write(is_bulk=True) as conn,
                     ):
                         count = 0
+                        albums.begin(conn)
                         for row in _turn(batch, catalog):
+                            _look_ahead(albums, batch, count, is_needed=not is_known)
                             count += 1
                             if isinstance(row, ImportRow) and is_known:
                                 _identified(seen, row, is_dry=False)
@@ -148,6 +151,13 @@ def _make_findable(albums: AlbumTable, *, dry_run: bool, least: int = 1) -> None
         logger.warning("search index deferred reason=%s", error)
 
 
+def _look_ahead(albums: AlbumsAhead, batch: Sequence[ImportRow | ImportRejected], count: int, *, is_needed: bool) -> None:
+    """Read what the next rows are likely to be, now and then; `count` of the batch are done."""
+    if is_needed and count % AT_A_TIME == 0:
+        rows = batch[count : count + AT_A_TIME]
+        albums.look_ahead(identity_of(row) for row in rows if isinstance(row, ImportRow))
+
+
 def _nothing(*_: object) -> None:
     """Report no progress."""
 
@@ -180,7 +190,7 @@ def _identified(seen: Connection, row: ImportRow, *, is_dry: bool) -> tuple[str,
     return source, numbered_id(source_id, nth), False
 
 
-def _apply(albums: ImportedAlbums, conn: Connection | None, seen: Connection, row: ImportRow, now: float) -> str:
+def _apply(albums: AlbumsAhead, conn: Connection | None, seen: Connection, row: ImportRow, now: float) -> str:
     """Insert or update the album of a row, or only compare if `conn` is None; return what happened."""
     source, source_id, is_again = _identified(seen, row, is_dry=conn is None)
     before = albums.by_identity(source, source_id)
@@ -188,9 +198,7 @@ def _apply(albums: ImportedAlbums, conn: Connection | None, seen: Connection, ro
         if albums.hidden and albums.hidden.has(source, source_id, row.instance_id):
             return "hidden"
         if conn is not None:
-            albums.add_plays(
-                conn, albums.insert(conn, create_album(row, source, source_id, now), is_found_later=True), row.played_at
-            )
+            albums.add(conn, create_album(row, source, source_id, now), row.played_at)
         elif is_again:  # the first row with this id would have inserted it
             return "same"
         return "new"

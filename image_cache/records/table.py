@@ -2,10 +2,11 @@
 
 import contextlib
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from image_cache.db.catalog import CatalogDatabase, gone_changed
+from image_cache.db.connection import insert_many
 from image_cache.db.database import Connection, parameter_marks
 from image_cache.frozen import frozen
 from image_cache.models import Album
@@ -94,6 +95,22 @@ class AlbumTable:
         )
         return as_source(album_from(row)) if row else None
 
+    def by_identities(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Album | None]:
+        """Return the albums of many (source, source id), each as its source knows it; None for one that is not there."""
+        found: dict[tuple[str, str], Album | None] = dict.fromkeys(keys)
+        by_source: dict[str, list[str]] = {}
+        for source, source_id in found:
+            by_source.setdefault(source, []).append(source_id)
+        for source, ids in by_source.items():
+            for start in range(0, len(ids), IDS_A_STATEMENT):
+                chunk = ids[start : start + IDS_A_STATEMENT]
+                marks = parameter_marks(len(chunk))
+                sql = f"SELECT {album_columns(own=False)} FROM albums WHERE source = ? AND source_id IN ({marks})"
+                for row in self.db.rows(sql, (source, *chunk)):
+                    album = as_source(album_from(row))
+                    found[album.source, album.source_id] = album
+        return found
+
     def own_rating(self, album_id: int) -> int | None:
         """Return the rating that was given here, None if there is none."""
         row = self.db.row("SELECT own_rating FROM albums WHERE id = ?", (album_id,))
@@ -173,14 +190,18 @@ class AlbumTable:
         values = column_values(album)
         if import_id is not None:
             values["import_id"] = import_id
-        marks = ",".join("?" * len(values))
-        sql = f"INSERT INTO albums ({','.join(values)}) VALUES ({marks}) RETURNING id"
-        album_id = int(conn.execute(sql, tuple(values.values())).fetchone()["id"])
+        album_id = self.insert_values(conn, [values])[0]
         if wanted:
             self.wants.mark_bought(conn, wanted, album_id, time.time())
         if not is_found_later:
             self.index.add(conn, album_id)
         return album_id
+
+    def insert_values(self, conn: Connection, many: Sequence[Mapping[str, object]]) -> list[int]:
+        """Insert albums as their columns, all with the same; return their ids in order."""
+        columns, marks = ",".join(many[0]), ",".join("?" * len(many[0]))
+        sql = f"INSERT INTO albums ({columns}) VALUES ({marks}) RETURNING id"
+        return insert_many(conn, sql, [tuple(values.values()) for values in many])
 
     def update(self, conn: Connection, before: Album, after: Album) -> None:
         """Write what a source changed, from `before` to `after`, both as it knows them: own values stay what they are.

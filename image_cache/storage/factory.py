@@ -6,7 +6,7 @@ from image_cache.config import Settings, load_settings
 from image_cache.errors import ConfigError
 from image_cache.storage.base import Storage
 from image_cache.storage.local import LocalStorage
-from image_cache.storage.s3 import S3Storage
+from image_cache.storage.s3 import TIMEOUT_S, S3Storage
 
 # By kind: its class, and the option that names the place.
 KINDS: dict[str, tuple[type[LocalStorage] | type[S3Storage], str]] = {
@@ -38,6 +38,12 @@ class StorageFactory:
 def open_storage(settings: Settings) -> Storage:
     """Return the storage of originals. Raises `ConfigError` or `StorageError`; sends no request yet."""
     return StorageFactory.create_backend(settings.STORAGE, **_options(settings, settings.STORAGE))
+
+
+def open_bucket(settings: Settings, folder: str = "", *, timeout_s: float = TIMEOUT_S) -> S3Storage:
+    """Return the bucket of the settings, or a folder of it; `timeout_s` is for one request. Raises `ConfigError` or `StorageError`; sends no request yet."""
+    options = _options(settings, "s3")
+    return S3Storage(**options | {"prefix": f"{options['prefix'].strip('/')}/{folder}"}, timeout_s=timeout_s)
 
 
 def _options(settings: Settings, kind: str) -> dict[str, Any]:

@@ -1,12 +1,15 @@
-"""S3 storage: originals in a bucket, through obstore, which costs 7 MB and is imported with the first store.
+"""S3 storage: originals in a bucket, through obstore, which costs 7 MB and is imported with the first request.
 
 Needs the extra `s3` (`requirements-s3.txt`). Relies on plain PUT, GET, HEAD, DELETE and LIST only: of three real servers that
 were tried, one supports conditional writes.
 """
 
+import hashlib
+import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,7 @@ ASK_S = 3.0  # of a request without bytes: pages and health wait for it
 # The library's default is ten attempts in three minutes, too long for a person who waits for a page.
 RETRIES = 2
 RETRY_S = 3.0
+SHA256 = "sha256"  # the name under which an object keeps that of its bytes
 PART_BYTES, PARTS_AT_ONCE = 5 << 20, 2  # the smallest part that S3 takes; what is in memory of a long body
 
 
@@ -42,43 +46,53 @@ class S3Storage:
         virtual_hosted_style: bool = False,
         timeout_s: float = TIMEOUT_S,
     ) -> None:
-        try:
-            import obstore
-            from obstore.store import S3Store
-        except ImportError as error:
+        if importlib.util.find_spec("obstore") is None:
             reason = "S3 support is not installed. Run: pip install --require-hashes -r requirements-s3.txt"
-            raise StorageError(f"s3://{bucket_name}", reason) from error
+            raise StorageError(f"s3://{bucket_name}", reason)
         config: Any = {"region": region, "virtual_hosted_style_request": virtual_hosted_style}
         if aws_access_key:
             config |= {"access_key_id": aws_access_key, "secret_access_key": aws_secret_key}
         if endpoint:
             config["endpoint"] = endpoint
-        self._library = obstore
+        self._bucket_name, self._config, self._timeout_s = bucket_name, config, timeout_s
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
         self.name = f"s3://{bucket_name}/{self._prefix}"
 
-        def store(limit_s: float) -> Any:
-            return S3Store(
-                bucket_name,
-                config=config,
-                client_options={
-                    "allow_http": endpoint.startswith("http://"),
-                    "connect_timeout": timedelta(seconds=CONNECT_S),
-                    "timeout": timedelta(seconds=limit_s),
-                },
-                retry_config={
-                    "max_retries": RETRIES,
-                    "retry_timeout": timedelta(seconds=RETRY_S),
-                    "backoff": {
-                        "init_backoff": timedelta(milliseconds=100),
-                        "max_backoff": timedelta(seconds=1),
-                        "base": 2,
-                    },
-                },
-            )
+    @cached_property
+    def _library(self) -> Any:
+        import obstore
 
-        self._store = store(timeout_s)
-        self._quick_store = store(min(timeout_s, ASK_S))
+        return obstore
+
+    @cached_property
+    def _store(self) -> Any:
+        return self._open(self._timeout_s)
+
+    @cached_property
+    def _quick_store(self) -> Any:
+        return self._open(min(self._timeout_s, ASK_S))
+
+    def _open(self, limit_s: float) -> Any:
+        from obstore.store import S3Store
+
+        return S3Store(
+            self._bucket_name,
+            config=self._config,
+            client_options={
+                "allow_http": str(self._config.get("endpoint", "")).startswith("http://"),
+                "connect_timeout": timedelta(seconds=min(limit_s, CONNECT_S)),
+                "timeout": timedelta(seconds=limit_s),
+            },
+            retry_config={
+                "max_retries": RETRIES,
+                "retry_timeout": timedelta(seconds=min(limit_s, RETRY_S)),
+                "backoff": {
+                    "init_backoff": timedelta(milliseconds=100),
+                    "max_backoff": timedelta(seconds=1),
+                    "base": 2,
+                },
+            },
+        )
 
     def put(self, name: str, body: Body) -> int:
         if isinstance(body, bytes):
@@ -115,6 +129,27 @@ class S3Storage:
         with self._translate_errors(name):
             try:
                 return bytes(self._library.get(self._store, self._key(name)).bytes())
+            except (FileNotFoundError, self._library.exceptions.NotFoundError):
+                return None
+
+    def put_hashed(self, name: str, body: bytes) -> int:
+        """Store bytes together with their SHA-256, which `get_hashed` returns; returns how many. Raises `StorageError`."""
+        attributes = {"Content-Type": "image/webp", SHA256: hashlib.sha256(body).hexdigest()}
+        with self._translate_errors(name):
+            self._library.put(self._store, self._key(name), body, use_multipart=False, attributes=attributes)
+        return len(body)
+
+    def get_hashed(self, name: str, limit_bytes: int) -> tuple[bytes, str] | None:
+        """Return bytes, and their SHA-256 in hex as it was when they were stored ("" if the store did not keep it).
+
+        None if there are none under this name, or more than the limit.
+        """
+        with self._translate_errors(name):
+            try:
+                found = self._library.get(self._store, self._key(name))
+                if found.meta["size"] > limit_bytes:
+                    return None
+                return bytes(found.bytes()), str(found.attributes.get(SHA256, ""))
             except (FileNotFoundError, self._library.exceptions.NotFoundError):
                 return None
 
@@ -155,6 +190,13 @@ class S3Storage:
             found = [(str(row["path"]), int(row["size"])) for rows in self._library.list(self._store, below) for row in rows]
         for path, size in sorted(found):
             yield path.removeprefix(self._prefix), size
+
+    def objects(self, prefix: str) -> Iterator[tuple[str, int, float]]:
+        """Yield (name, size in bytes, when it was stored) of all below a folder, in any order, a page of them in memory at a time."""
+        with self._translate_errors(prefix):
+            for rows in self._library.list(self._store, self._key(prefix.strip("/"))):
+                for row in rows:
+                    yield str(row["path"]).removeprefix(self._prefix), int(row["size"]), row["last_modified"].timestamp()
 
     def url(self, name: str, expires_s: int = 300) -> str:
         with self._translate_errors(name):

@@ -185,6 +185,12 @@ class StreamImageCache:
         except DatabaseError as error:  # the files are gone; rows without a file are misses
             logger.warning("rows not removed reason=%s", error)
 
+    def clear(self) -> None:
+        """Remove every entry from memory and disk. Raises `StorageError` or `DatabaseError`."""
+        with self._lock:
+            self._loaded_at.clear()
+        maintenance.clear(self.engine)
+
     def clear_page_cache(self, page: str) -> int:
         """Drop what a page holds in memory and return how many images no other page held."""
         return self.engine.memory.clear_scope(checked_page(page))

@@ -7,7 +7,7 @@ import logging
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import IO
 
 from image_cache.engine.key import Key
@@ -274,6 +274,18 @@ class StreamImages:
             return False
         self._orphans.delete(file_path)
         return True
+
+    def forget_shown(self, image_ids: Iterable[str]) -> None:
+        """Remove all variants of images that another node deleted or moved to the trash. Raises `StorageError`."""
+        self.cache.delete([key for image_id in image_ids for key in self.cache.keys_of(image_id, self.variants)])
+
+    def forget_trashed(self, image_ids: Iterable[str]) -> None:
+        """Remove what the trash showed of images that another node deleted or restored. Raises `StorageError`."""
+        self.cache.delete([self.cache.key(image_id, TRASH_VARIANT) for image_id in image_ids])
+
+    def forget_all(self) -> None:
+        """Remove every variant: what another node deleted is not known any more. Raises `StorageError` or `DatabaseError`."""
+        self.cache.clear()
 
     def remove_folder(self, slug: str) -> None:
         """Remove the folder of a deleted stream."""

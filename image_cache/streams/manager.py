@@ -14,7 +14,7 @@ from image_cache.config import Settings, load_settings
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.database import DatabaseError
 from image_cache.db.open_catalog import open_catalog
-from image_cache.engine.shared_counters import SharedCounters
+from image_cache.engine.shared_counters import WindowCounters
 from image_cache.errors import CacheError, DuplicateImage, FieldRejected, NotVisible
 from image_cache.filesystem import make_folder
 from image_cache.imaging.decoder import Decoder
@@ -75,7 +75,7 @@ class StreamImageManager:
         storage: Storage | None = None,
         cache: StreamImageCache | None = None,
         limits: UploadLimits | None = None,
-        counters: SharedCounters | None = None,
+        counters: WindowCounters | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         settings = settings or load_settings()

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 
-from image_cache.engine.shared_counters import SharedCounters
+from image_cache.engine.shared_counters import SharedCounters, WindowCounters
 from image_cache.streams.table import StreamTable
 
 COUNT_ONCE_IN_S = 30 * 60.0
@@ -15,21 +15,22 @@ MAX_PENDING = 4096  # (image, day) pairs until the next flush
 
 
 class ViewCounts:
-    """The views of one process, or of all workers of a server if they share `counters`. Thread-safe."""
+    """The views of one process, or of all workers and nodes that share `counters`. Thread-safe."""
 
     def __init__(
-        self, rows: StreamTable, *, counters: SharedCounters | None = None, clock: Callable[[], float] = time.time
+        self, rows: StreamTable, *, counters: WindowCounters | None = None, clock: Callable[[], float] = time.time
     ) -> None:
         self._rows = rows
         self._clock = clock
         self.counters = counters or SharedCounters()
-        self._salt = secrets.token_hex(8)  # viewers cannot be identified once the process has ended
+        salt = secrets.token_hex(8)  # viewers cannot be identified once the process has ended
+        self._salt: Callable[[], str] = lambda: salt
         self._lock = threading.Lock()  # protects the two below
         self._counts: dict[tuple[str, str], int] = {}
         self._last_at: dict[str, float] = {}
 
-    def share(self, counters: SharedCounters, salt: str) -> None:
-        """Recognise viewers together with the other workers of a server. Call it before the first view."""
+    def share(self, counters: WindowCounters, salt: Callable[[], str]) -> None:
+        """Recognise viewers together with the other workers of a server, or with other nodes. Call it before the first view."""
         self.counters, self._salt = counters, salt
 
     def record(self, image_id: str, viewer: str) -> bool:
@@ -46,7 +47,7 @@ class ViewCounts:
 
     def is_first(self, what: str, viewer: str) -> bool:
         """Return True if this viewer was not asked about for the same thing in the last half an hour."""
-        name = hashlib.sha256(f"{self._salt}\n{what}\n{viewer}".encode(errors="replace")).hexdigest()
+        name = hashlib.sha256(f"{self._salt()}\n{what}\n{viewer}".encode(errors="replace")).hexdigest()
         return self.counters.add(f"view:{name}", COUNT_ONCE_IN_S) == 1
 
     def flush(self) -> int:

@@ -47,6 +47,10 @@ class TaskTable:
         row = self.db.row("SELECT * FROM tasks WHERE kind = ? ORDER BY id DESC LIMIT 1", (kind,))
         return _task(row) if row else None
 
+    def recent_of(self, kind: str) -> list[TaskState]:
+        """Return the tasks of a kind, newest first."""
+        return [_task(row) for row in self.db.rows("SELECT * FROM tasks WHERE kind = ? ORDER BY id DESC", (kind,))]
+
     def before(self, kind: str, task_id: int) -> TaskState | None:
         """Return the task of a kind before another one."""
         row = self.db.row("SELECT * FROM tasks WHERE kind = ? AND id < ? ORDER BY id DESC LIMIT 1", (kind, task_id))

@@ -7,7 +7,7 @@ from flask import Flask, request
 from flask_limiter import Limiter
 from limits.storage import Storage
 
-from image_cache.engine.shared_counters import SharedCounters
+from image_cache.engine.shared_counters import SharedCounters, WindowCounters
 from image_cache.net.url import client_network
 
 SCHEME = "windows"
@@ -20,10 +20,10 @@ class SharedCounterStorage(Storage):
 
     def __init__(self, uri: str | None = None, wrap_exceptions: bool = False, **options: float | str | bool) -> None:
         super().__init__(uri, wrap_exceptions, **options)
-        self._counters = SharedCounters()
+        self._counters: WindowCounters = SharedCounters()
 
-    def share(self, counters: SharedCounters) -> None:
-        """Count in this table from now on: one created before the fork, for all workers."""
+    def share(self, counters: WindowCounters) -> None:
+        """Count in this table from now on: one created before the fork, for all workers, or one of all nodes."""
         self._counters = counters
 
     @property
@@ -62,8 +62,8 @@ def register_limits(app: Flask) -> None:
     limiter.init_app(app)
 
 
-def share_limits(counters: SharedCounters) -> None:
-    """Share the counters between all workers. Called in each of them after the fork, before the first request."""
+def share_limits(counters: WindowCounters) -> None:
+    """Share the counters between all workers, or all nodes. Called in each of them after the fork, before the first request."""
     cast(SharedCounterStorage, limiter.storage).share(counters)
 
 

@@ -59,6 +59,7 @@ class Node(Vault):
 
     def __init__(self, cluster: "Cluster", number: int, **env: str) -> None:
         engines = cluster.engines
+        self.cluster = cluster
         self.name = f"node{number}"
         self.links = {engine: Link(engines.ports[engine]) for engine in ENGINES}
         self._is_paused = False
@@ -149,6 +150,10 @@ class Cluster:
         """Return what a statement finds in the schema that the nodes share, each value as text."""
         with_schema = f"SET search_path = {self.name}; {sql}"
         return self.engines.postgres.rows(USER, with_schema)
+
+    def covers(self, sql: str) -> list[list[str]]:
+        """The same in the schema of the register that the nodes share."""
+        return self.engines.postgres.rows(USER, f"SET search_path = {self.name}_covers; {sql}")
 
     def objects(self) -> list[Path]:
         """Return the objects that the store holds for these nodes."""

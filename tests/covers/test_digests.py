@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from image_cache.covers.digests import CoverDigests
+from image_cache.db.database import Database
 from image_cache.engine.index import Index
 from image_cache.engine.key import DIGEST
 from image_cache.engine.registry import ImageRecord, ImageRegistry
@@ -13,24 +14,24 @@ SPEC = "thumbnails;edge=150"
 
 
 def open_names(folder: Path, spec: str = SPEC) -> CoverDigests:
-    index = Index(folder / "index.db")
+    index = Index(folder / "index.db").database
     (folder / "covers").mkdir(exist_ok=True)
-    names = CoverDigests(index, ImageRegistry(index.database), spec, folder / "covers" / "names.json")
+    names = CoverDigests(ImageRegistry(index), spec, folder / "covers" / "names.json")
     names.open()
     return names
 
 
-def index_of(names: CoverDigests) -> Index:
-    return names._index
+def index_of(names: CoverDigests) -> Database:
+    return names._database
 
 
 def revise(names: CoverDigests, url: str, revision: int) -> str:
     """Move an image to another revision, as the loader does."""
     index = index_of(names)
-    register = ImageRegistry(index.database)
+    register = ImageRegistry(index)
     identity, old = names.of(url)
     new = names.digest_at(identity.name, revision)
-    with index.database.write() as conn:
+    with index.write() as conn:
         register.add(conn, [ImageRecord(old, "covers", identity.name, url, "h", names.revision(identity.name))])
         register.revise(conn, old, new, revision)
         names.revised(conn)
@@ -40,7 +41,7 @@ def revise(names: CoverDigests, url: str, revision: int) -> str:
 
 def lose_index(names: CoverDigests) -> None:
     index_of(names).close()
-    for path in index_of(names).database.path.parent.glob("index.db*"):
+    for path in index_of(names).path.parent.glob("index.db*"):
         path.unlink()
 
 
@@ -83,7 +84,7 @@ def test_names_survive_an_index_that_breaks_under_a_running_process(tmp_path: Pa
     """Until the index was rebuilt, the generation was read as 0: pages drawn meanwhile carried names that meant nothing."""
     names = open_names(tmp_path)
     before = names.of(URL)[1]
-    index_of(names).database.set_aside()
+    index_of(names).set_aside()
     names.refresh()
     assert names.of(URL)[1] == before
     (tmp_path / "covers" / "names.json").unlink()
@@ -98,7 +99,7 @@ def test_another_process_hears_of_a_change_and_of_a_clear(tmp_path: Path) -> Non
     assert theirs.of(URL)[1] != changed
     theirs.refresh()
     assert theirs.of(URL)[1] == changed
-    with index_of(mine).database.write() as conn:
+    with index_of(mine).write() as conn:
         mine.next_generation(conn)
     mine.publish()
     theirs.refresh()
@@ -110,7 +111,7 @@ def test_two_processes_that_clear_one_after_the_other_make_two_generations(tmp_p
     mine, theirs = open_names(tmp_path), open_names(tmp_path)
     seen = {mine.of(URL)[1]}
     for names in (mine, theirs):
-        with index_of(names).database.write() as conn:
+        with index_of(names).write() as conn:
             names.next_generation(conn)
         names.publish()
         seen.add(names.of(URL)[1])

@@ -271,6 +271,7 @@ os._exit(0)
 # Modules that are about the file itself, and what they do without a catalogue in PostgreSQL.
 OF_THE_FILE = {
     "image_cache/db/open_catalog.py": "chooses",
+    "image_cache/maintenance/move.py": "copies it, and looks whether there is one",
     "image_cache/maintenance/backup/create.py": "refuses before",
     "image_cache/maintenance/backup/restore.py": "refuses before",
     "image_cache/maintenance/backup/refetch_list.py": "is a part of restore",

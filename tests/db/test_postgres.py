@@ -15,6 +15,7 @@ from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.catalog_schema import MIGRATIONS
 from image_cache.db.database import DatabaseError, IntegrityError, Locked, WrongVersion
 from image_cache.db.open_catalog import open_catalog
+from image_cache.db.postgres.deletion_schema import LOG
 from image_cache.errors import ConfigError
 from image_cache.import_models import ImportRow
 from image_cache.maintenance.backup.create import back_up
@@ -74,7 +75,12 @@ def test_both_databases_have_the_same_tables_columns_indexes_and_triggers(databa
         "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = current_schema() ORDER BY ordinal_position"
     ):
         theirs.setdefault(row[0], []).append(row[1])
-    assert theirs.pop("schema_version") == ["version"]
+    assert theirs.pop("schema_version") == ["version", "scripts", "oldest_reader"]
+    assert [theirs.pop(name)[0] for name in ("nodes", "deletions", "cluster")] == [
+        "name",
+        "seq",
+        "name",
+    ]  # only PostgreSQL has them
     for name in virtual:
         assert theirs.pop(name) == ["rowid", "tokens"]
     assert {name: sorted(columns) for name, columns in theirs.items()} == {
@@ -87,7 +93,7 @@ def test_both_databases_have_the_same_tables_columns_indexes_and_triggers(databa
         for row in database.rows("SELECT trigger_name FROM information_schema.triggers WHERE trigger_schema = current_schema()")
     }
     assert made["index"] <= indexes
-    assert made["trigger"] == triggers
+    assert made["trigger"] == {name for name in triggers if f"TRIGGER {name} " not in LOG}
 
 
 def test_a_new_catalogue_has_the_same_rows(database: CatalogDatabase, tmp_path: Path) -> None:
@@ -307,7 +313,7 @@ def test_another_schema_an_old_server_and_a_missing_database_stop_it(
     with database.write() as conn:
         conn.execute("UPDATE schema_version SET version = 3")
     try:
-        assert "uses schema 3, but this version supports" in refusal(tmp_path, DATABASE=dsn, DATABASE_SCHEMA=name)
+        assert "but this version supports" in refusal(tmp_path, DATABASE=dsn, DATABASE_SCHEMA=name)
         with pytest.raises(WrongVersion):
             open_catalog(Settings(DATA_DIR=tmp_path, DATABASE=dsn, DATABASE_SCHEMA=name)).rows("SELECT 1")
     finally:

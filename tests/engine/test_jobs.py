@@ -11,24 +11,12 @@ from typing import Any
 import pytest
 
 from image_cache.db.database import Database
-from image_cache.engine.jobs import (
-    LEASE_S,
-    MAX_ASKED_PAUSE_S,
-    MAX_PAUSE_S,
-    PAGE,
-    PAUSE_S,
-    TRIP_FAILURES,
-    VISIBLE,
-    WARM,
-    Job,
-    JobQueue,
-    LoadRequest,
-    holder_name,
-    is_holder_alive,
-)
+from image_cache.engine.holder import holder_name, is_holder_alive
+from image_cache.engine.job import Job, LoadRequest
+from image_cache.engine.jobs import LEASE_S, MAX_ASKED_PAUSE_S, MAX_PAUSE_S, PAGE, PAUSE_S, TRIP_FAILURES, VISIBLE, WARM, JobQueue
 from image_cache.engine.key import digest_of
-from image_cache.engine.schema import MIGRATIONS
 from image_cache.errors import LeaseLost, QueueFull
+from tests.support.catalogs import Catalogs
 from tests.support.clock import FakeClock
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,8 +24,8 @@ YEAR_S = 365 * 86400.0
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    opened = Database(tmp_path / "index.db", MIGRATIONS, synchronous="NORMAL")
+def database(catalogs: Catalogs, tmp_path: Path) -> Iterator[Database]:
+    opened = catalogs.open_index(tmp_path / "index.db")
     yield opened
     opened.close()
 
@@ -189,6 +177,7 @@ class Other:
         self.process.communicate("")
 
 
+@pytest.mark.sqlite_only  # tests/cluster has it with nodes
 def test_host_limits_are_shared_with_another_process(queue: JobQueue, clock: FakeClock) -> None:
     queue.put([wish(n, "slow") for n in range(5)] + [wish(f"o{n}", "other") for n in range(5)], PAGE)
     mine = claim(queue)
@@ -198,6 +187,7 @@ def test_host_limits_are_shared_with_another_process(queue: JobQueue, clock: Fak
     other.end()
 
 
+@pytest.mark.sqlite_only  # tests/cluster has it with nodes
 def test_the_leases_of_a_killed_process_end_at_once(queue: JobQueue, clock: FakeClock) -> None:
     queue.put([wish(1, "h"), wish(2, "h")], PAGE)
     other = Other(queue, clock, 2)

@@ -11,13 +11,14 @@ from image_cache.engine.index import Index
 from image_cache.engine.key import digest_of
 from image_cache.engine.registry import ImageRecord, ImageRegistry
 from image_cache.engine.schema import MIGRATIONS
+from tests.support.catalogs import Catalogs
 
 
 @pytest.fixture
-def register(tmp_path: Path) -> Iterator[ImageRegistry]:
-    index = Index(tmp_path / "index.db")
-    yield ImageRegistry(index.database)
-    index.close()
+def register(catalogs: Catalogs, tmp_path: Path) -> Iterator[ImageRegistry]:
+    database = catalogs.open_index(tmp_path / "index.db")
+    yield ImageRegistry(database)
+    database.close()
 
 
 def image(name: object, *, spec: str = "a", revision: int = 0, **facts: object) -> ImageRecord:
@@ -48,7 +49,7 @@ def test_totals_are_what_counting_would_give(register: ImageRegistry) -> None:
             elif what < 0.91:
                 register.clear(conn, "covers")
         row = register.database.row(
-            "SELECT count(*), count(fetched_at), coalesce(sum(is_final AND fetched_at IS NULL), 0) FROM images"
+            "SELECT count(*), count(fetched_at), count(*) FILTER (WHERE is_final = 1 AND fetched_at IS NULL) FROM images"
         )
         assert row is not None
         assert register.summary("covers") == tuple(row)

@@ -1,8 +1,11 @@
 """One suite for all storages: a local folder, and a bucket of a real S3 server."""
 
 import errno
+import hashlib
 import os
 import stat
+import subprocess
+import sys
 import threading
 import time
 import urllib.request
@@ -17,6 +20,7 @@ from image_cache.filesystem import TEMP_PREFIX
 from image_cache.storage.base import Storage
 from image_cache.storage.check import examine
 from image_cache.storage.local import LocalStorage
+from image_cache.storage.s3 import S3Storage
 from tests.support.inside import Inside
 from tests.support.s3 import S3Server
 
@@ -155,6 +159,29 @@ def test_many_writers_of_many_names_lose_nothing(storage: Storage) -> None:
     for name, _ in list(storage.list("many")):
         assert storage.get(name) == bytes([int(name.partition("/")[2].partition("-")[0])]) * 100
         storage.delete(name)
+
+
+def test_a_bucket_keeps_the_hash_of_what_is_stored_and_tells_when(s3: S3Server) -> None:
+    storage = S3Storage(**s3.options, prefix="hashed")
+    storage.put_hashed("r/a.webp", b"bytes")
+    assert storage.get_hashed("r/a.webp", 5) == (b"bytes", hashlib.sha256(b"bytes").hexdigest())
+    assert storage.get_hashed("r/a.webp", 4) is None
+    assert storage.get_hashed("r/none.webp", 5) is None
+    storage.put("r/plain.webp", b"plain")
+    assert storage.get_hashed("r/plain.webp", 5) == (b"plain", "")
+    found = {name: (size, at) for name, size, at in storage.objects("r")}
+    assert {name: size for name, (size, _) in found.items()} == {"r/a.webp": 5, "r/plain.webp": 5}
+    assert all(abs(at - time.time()) < 60 for _, at in found.values())
+    assert list(storage.objects("none")) == []
+
+
+def test_the_library_is_imported_with_the_first_request() -> None:
+    program = (
+        "import sys; from image_cache.storage.s3 import S3Storage; store = S3Storage('none', endpoint='http://127.0.0.1:9');"
+        "print('obstore' in sys.modules)\ntry: store.exists('a')\nexcept Exception: print('obstore' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "True"]
 
 
 def test_the_check_passes_and_leaves_nothing(storage: Storage) -> None:

@@ -6,9 +6,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
+from image_cache.cluster.index_schema import COVERS, SHARED_INDEX
 from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.catalog_schema import MIGRATIONS
+from image_cache.db.database import Database
 from image_cache.db.postgres.schema import schema
+from image_cache.engine.schema import MIGRATIONS as INDEX_MIGRATIONS
 from tests.support.postgres import USER, Postgres, program
 
 
@@ -19,12 +22,19 @@ class Catalogs(Protocol):
 
     def open(self, path: Path, *, is_reader: bool = False) -> CatalogDatabase: ...
 
+    def open_index(self, path: Path) -> Database:
+        """Open the index of covers: the same path is the same index."""
+        ...
+
 
 class SqliteCatalogs:
     kind = "sqlite"
 
     def open(self, path: Path, *, is_reader: bool = False) -> CatalogDatabase:
         return CatalogDatabase(path, is_reader=is_reader)
+
+    def open_index(self, path: Path) -> Database:
+        return Database(path, INDEX_MIGRATIONS, synchronous="NORMAL", is_disposable=True)
 
 
 class PostgresCatalogs:
@@ -35,15 +45,22 @@ class PostgresCatalogs:
     def __init__(self, pool: "SchemaPool") -> None:
         self._pool = pool
         self.names: dict[Path, str] = {}
-        self._opened: list[CatalogDatabase] = []
+        self._opened: list[Database] = []
 
     def open(self, path: Path, *, is_reader: bool = False) -> CatalogDatabase:
         from image_cache.db.postgres.database import PgDatabase
 
         if path not in self.names:
             self.names[path] = self._pool.take()
-        self._opened.append(PgDatabase(self._pool.dsn, self.names[path], str(path), is_reader=is_reader))
-        return self._opened[-1]
+        opened = PgDatabase(self._pool.dsn, self.names[path], str(path), is_reader=is_reader)
+        self._opened.append(opened)
+        return opened
+
+    def open_index(self, path: Path) -> Database:
+        catalog = self.open(path)
+        beside: Database = catalog.beside(COVERS, SHARED_INDEX)  # type: ignore[attr-defined]
+        self._opened.append(beside)
+        return beside
 
     def close(self) -> None:
         while self._opened:
@@ -71,14 +88,18 @@ class SchemaPool:
         return f"vault{self._count}"
 
     def give_back(self, name: str) -> None:
+        self._empty(name, self._first_rows)
+        self._empty(name + COVERS, [])
+        self._free.append(name)
+
+    def _empty(self, name: str, first_rows: list[str]) -> None:
         tables = [row[0] for row in self._conn.execute("SELECT tablename FROM pg_tables WHERE schemaname = %s", (name,))]
         numbered = [row[0] for row in self._conn.execute("SELECT sequencename FROM pg_sequences WHERE schemaname = %s", (name,))]
         if tables:  # it was used at all
             begin = [f"SET search_path = {name}", "SET session_replication_role = replica"]  # no triggers, no order of tables
             emptied = [f"DELETE FROM {table}" for table in tables if table != "schema_version"]
             restarted = [f"ALTER SEQUENCE {sequence} RESTART" for sequence in numbered]
-            self._conn.execute("; ".join([*begin, *emptied, *restarted, *self._first_rows]))
-        self._free.append(name)
+            self._conn.execute("; ".join([*begin, *emptied, *restarted, *first_rows]))
 
     def run(self, sql: str) -> None:
         self._conn.execute(sql)

@@ -278,7 +278,7 @@ class MusicShelf:
         self.library = Library(self.catalog, clock=self.clock)
         self.on_register: Callable[[Iterable[str | None]], None] = lambda urls: None
         self.images = MusicImages(self.settings, self.catalog, self.clock)
-        self.tasks = TaskRunner(self.catalog, self.settings.state_dir, clock=self.clock)
+        self.tasks = TaskRunner(self.catalog, self.catalog.locks(self.settings.state_dir), clock=self.clock)
         self.music = MusicService(
             self.settings,
             self.catalog,

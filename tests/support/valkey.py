@@ -14,9 +14,10 @@ PROGRAM = found("redis-server")
 
 
 class Valkey:
-    """`with Valkey() as valkey:` has an empty one on a port of its own; it writes nothing to a disk."""
+    """`with Valkey() as valkey:` has an empty one on a port of its own; it writes nothing to a disk. Options are those of its command."""
 
-    def __init__(self) -> None:
+    def __init__(self, *options: str) -> None:
+        self._options = options
         self.port = free_port()
         self._home = tempfile.TemporaryDirectory(prefix="vinylvault-valkey-")
         self._process: subprocess.Popen[bytes] | None = None
@@ -33,7 +34,9 @@ class Valkey:
         about_to_start()
         assert PROGRAM, "valkey-server is missing"
         options = ["--bind", "127.0.0.1", "--port", str(self.port), "--save", "", "--appendonly", "no", "--dir", self._home.name]
-        self._process = subprocess.Popen([PROGRAM, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self._process = subprocess.Popen(
+            [PROGRAM, *options, *self._options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         wait_until(lambda: listens(self.port))
 
     def stop(self) -> None:

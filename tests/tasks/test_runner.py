@@ -14,6 +14,9 @@ from image_cache.db.catalog import CatalogDatabase
 from image_cache.errors import TableRejected, UnknownTask
 from image_cache.models import TaskState
 from image_cache.tasks import Task, TaskRunner
+from image_cache.tasks.runner import AWAY_S
+from tests.support.catalogs import Catalogs
+from tests.support.clock import FakeClock
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -33,7 +36,7 @@ def make(catalog: CatalogDatabase, tmp_path: Path) -> Iterator[Callable[..., Tas
 
 
 def runner_of(catalog: CatalogDatabase, folder: Path, **runners: Callable[[Task], Mapping[str, Any]]) -> TaskRunner:
-    tasks = TaskRunner(catalog, folder)
+    tasks = TaskRunner(catalog, catalog.locks(folder))
     for kind, runner in runners.items():
         tasks.register(kind, runner)
     return tasks
@@ -178,7 +181,7 @@ def crash(task):
     print("saved", flush=True)
     sys.stdin.read()
 
-tasks = TaskRunner(catalog, Path(sys.argv[1]).parent)
+tasks = TaskRunner(catalog, catalog.locks(Path(sys.argv[1]).parent))
 tasks.register("crash", crash)
 tasks.run("crash", {})
 """
@@ -214,6 +217,66 @@ def test_a_crash_leaves_the_task_for_whoever_is_alive_and_nobody_runs_it_twice(
     until(tended)
     until(lambda: tasks.rows.open() == [])
     assert runs == [5]
+
+
+@pytest.fixture
+def nodes(catalogs: Catalogs, tmp_path: Path, clock: FakeClock) -> Iterator[Callable[..., TaskRunner]]:
+    """Makes the runner of a node, with the same catalogue as the others."""
+    made: list[TaskRunner] = []
+
+    def one(name: str, **runners: Callable[[Task], Mapping[str, Any]]) -> TaskRunner:
+        catalog = catalogs.open(tmp_path / "catalog.db")
+        catalog.node = name
+        tasks = TaskRunner(catalog, catalog.locks(tmp_path), clock=clock)
+        for kind, runner in runners.items():
+            tasks.register(kind, runner)
+        made.append(tasks)
+        return tasks
+
+    yield one
+    for tasks in made:
+        assert tasks.close()
+        tasks.rows.db.close()
+
+
+def look(tasks: TaskRunner) -> None:
+    """Let a node look for tasks once, and wait for what it runs."""
+    tasks.start_waiting()
+    for thread in tasks._threads.values():
+        thread.join()
+
+
+def test_a_task_that_needs_a_node_runs_there_only(nodes: Callable[..., TaskRunner], clock: FakeClock) -> None:
+    here, there = nodes("ada", read=lambda task: {"by": "ada"}), nodes("bob", read=lambda task: {"by": "bob"})
+    task_id = here.start("read", {}, is_here=True)
+    look(there)
+    assert state(there, task_id).state == "waiting"
+    assert (here.is_here(state(here, task_id)), there.is_here(state(there, task_id))) == (True, False)
+    clock.advance(AWAY_S + 1)
+    look(there)
+    assert state(there, task_id).message == "Waits for node ada, which has what it needs."
+    look(here)
+    assert state(here, task_id).outcome == {"by": "ada"}
+    assert there.latest_here("read") is None
+    assert here.latest_here("read") == state(here, task_id)
+    task_id = here.start("read", {})  # one that any node can run
+    look(there)
+    assert state(here, task_id).outcome == {"by": "bob"}
+
+
+def test_a_task_of_a_node_that_is_gone_waits_and_can_be_cancelled(nodes: Callable[..., TaskRunner], clock: FakeClock) -> None:
+    there = nodes("bob", read=lambda task: {})
+    task_id = nodes("ada", read=lambda task: {}).start("read", {}, is_here=True)
+    there.rows.set(task_id, clock(), state="running")  # ada was at it when it was cut off
+    clock.advance(AWAY_S + 1)
+    there.cancel(task_id)
+    look(there)
+    assert state(there, task_id).state == "cancelled"
+
+
+def test_a_node_without_a_name_runs_everything(make: Callable[..., TaskRunner]) -> None:
+    tasks = make(read=lambda task: dict(task.wanted))
+    assert tasks.run("read", {"a": 1}, is_here=True).outcome == {"a": 1}
 
 
 def test_ended_tasks_are_forgotten_after_a_while(make: Callable[..., TaskRunner]) -> None:

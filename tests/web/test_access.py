@@ -95,6 +95,7 @@ POST   /api/cache/invalidate                        401 403 403 403 400 400
 GET    /api/cache/jobs/<name>                       404 404 404 404 404 404
 DELETE /api/cache/pages/<page>                      401 403 403 200 200 200
 GET    /api/cache/pages/<page>                      401 403 403 200 200 200
+GET    /api/deletions                               401 403 403 200 200 200
 POST   /api/cache/preload                           400 400 400 400 400 400
 POST   /api/cache/state                             200 200 200 200 200 200
 GET    /api/cache/stats                             200 200 200 200 200 200
@@ -154,6 +155,8 @@ GET    /have                                        200 200 200 200 200 200
 POST   /have                                        401 403 400 400 400 400
 GET    /have/<int:task_id>                          401 403 404 404 404 404
 GET    /health                                      200 200 200 200 200 200
+GET    /livez                                       200 200 200 200 200 200
+GET    /readyz                                      200 200 200 200 200 200
 GET    /hidden                                      401 403 403 403 200 200
 POST   /hidden/<int:hidden_id>/show                 401 403 403 403 404 404
 GET    /import                                      401 403 403 200 200 200

@@ -32,6 +32,7 @@ NEEDED = {
     ("DELETE", "/api/streams/<slug>/trash"): MANAGE,
     ("POST", "/api/streams/<slug>/trash/restore"): MANAGE,
     ("POST", "/api/streams/<slug>/restore"): MANAGE,
+    ("GET", "/api/deletions"): MANAGE,
     ("GET", "/api/images/<image_id>"): READ,
     ("PATCH", "/api/images/<image_id>"): MANAGE,
     ("DELETE", "/api/images/<image_id>"): MANAGE,

@@ -93,7 +93,7 @@ def scan(context: CommandContext, folder: str | None, report_file: Path | None) 
             if all(below(root.real_path, folder) is None for root in folders.sync()):
                 folders.choose(folder, is_trusted=True)
             wanted = {"dir": folder}
-        ended = services.tasks.run("music", wanted, draw)
+        ended = services.tasks.run("music", wanted, draw, is_here=True)
         if ended.state == "done":
             log_action(context, "records", "scanned the music folders", folder or "")
     out.end_bar()

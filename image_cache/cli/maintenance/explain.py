@@ -16,7 +16,8 @@ from image_cache.covers.identity import identify
 from image_cache.covers.states import BASE_VARIANTS, is_given_up, is_resting
 from image_cache.db.database import DatabaseError
 from image_cache.engine.index import IndexEntry
-from image_cache.engine.jobs import PAGE, VISIBLE, QueuedJob
+from image_cache.engine.job import QueuedJob
+from image_cache.engine.jobs import PAGE, VISIBLE
 from image_cache.engine.key import DIGEST, Key
 from image_cache.engine.registry import ImageRecord
 from image_cache.errors import CacheError

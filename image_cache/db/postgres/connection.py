@@ -4,6 +4,8 @@ Statements come in the words of `dialect`: no table module knows which database 
 """
 
 import contextlib
+import os
+import socket
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -20,6 +22,7 @@ from image_cache.db.postgres.sql import Values, translated
 from image_cache.db.postgres.tokens import Tokenizer
 
 CONNECT_S = 5
+ROWS_AT_A_TIME = 2000  # of a large result
 NUL = "\ufffd"  # PostgreSQL stores no NUL in text, and login names and searches may have one
 _CODES: dict[type[Exception], tuple[int, str]] = {
     errors.DiskFull: (sqlite3.SQLITE_FULL, "SQLITE_FULL"),
@@ -117,7 +120,15 @@ class PgConnection:
         statement = translated(sql)
         self.has_images |= "stream_images" in sql
         with told(self._path):
-            return self._conn.execute(statement.sql, statement.values(parameters, self._tokenizer))
+            values = statement.values(parameters, self._tokenizer)
+            if self.in_transaction:
+                # A statement that was prepared fails once a table has a new column, and with it all of the transaction.
+                return self._conn.execute(statement.sql, values, prepare=False)
+            try:
+                return self._conn.execute(statement.sql, values)
+            except errors.FeatureNotSupported:
+                self._conn.execute("ROLLBACK")  # psycopg forgets what it has prepared
+                return self._conn.execute(statement.sql, values)
 
     def executemany(self, sql: str, many: Iterable[Values]) -> psycopg.Cursor[Any]:
         statement = translated(sql)
@@ -126,6 +137,39 @@ class PgConnection:
         with told(self._path):
             cursor.executemany(statement.sql, [statement.values(values, self._tokenizer) for values in many])
         return cursor
+
+    def insert_many(self, sql: str, many: Iterable[Values]) -> list[int]:
+        """Run an insert for each of the rows, and return the number that each of them returns."""
+        statement = translated(sql)
+        self.has_images |= "stream_images" in sql
+        cursor, found = self._conn.cursor(), list[int]()
+        with told(self._path):
+            cursor.executemany(statement.sql, [statement.values(values, self._tokenizer) for values in many], returning=True)
+            while cursor.pgresult is not None:
+                found += [int(row[0]) for row in cursor]
+                if not cursor.nextset():
+                    break
+        return found
+
+    def copy_in(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+        """Add rows to a table, as fast as the server takes them."""
+        with told(self._path), self._conn.cursor().copy(f"COPY {table} ({', '.join(columns)}) FROM STDIN") as copy:
+            for row in rows:
+                copy.write_row(row)
+
+    def iterate(self, sql: str) -> Iterator[tuple[Any, ...]]:
+        """Yield the rows of a statement in PostgreSQL's words, some at a time, inside a transaction."""
+        with told(self._path), psycopg.ServerCursor(self._conn, "rows") as cursor:
+            cursor.itersize = ROWS_AT_A_TIME
+            yield from map(tuple, cursor.execute(cast(Any, sql)))
+
+    def last_number(self, table: str, column: str) -> int:
+        """Return the last number that a column which counts up has given, 0 if it has given none."""
+        row = self.execute(f"SELECT pg_get_serial_sequence('{table}', '{column}')").fetchone()
+        if row is None or row[0] is None:
+            return 0
+        found = self.execute(f"SELECT last_value - CASE WHEN is_called THEN 0 ELSE 1 END FROM {row[0]}").fetchone()
+        return 0 if found is None else int(found[0])
 
     def tell(self, sql: str) -> None:
         """Run statements that are PostgreSQL's own."""
@@ -149,6 +193,16 @@ class PgConnection:
             raise OperationalError(f"{self._path}: nothing was saved, because a statement failed")
         self.tell("COMMIT")
 
+    def took_notifications(self) -> bool:
+        """Read what the server has sent unasked, and drop it; return False if the connection was cut. Does not wait."""
+        try:
+            self._conn.pgconn.consume_input()
+            while self._conn.pgconn.notifies() is not None:
+                pass
+        except psycopg.Error:
+            return False
+        return not self._conn.closed
+
     @property
     def in_transaction(self) -> bool:
         return self._conn.info.transaction_status != psycopg.pq.TransactionStatus.IDLE
@@ -156,6 +210,21 @@ class PgConnection:
     @property
     def is_closed(self) -> bool:
         return self._conn.closed
+
+    @property
+    def pid(self) -> int:
+        """The process of the server that answers this connection."""
+        return self._conn.info.backend_pid
+
+    def fileno(self) -> int:
+        """Return the number of its socket, for `select`. Raises `OperationalError` if it is closed."""
+        with told(self._path):
+            return self._conn.fileno()
+
+    def cut(self) -> None:
+        """Break the line, so that a thread which waits for an answer gets an error now. Any thread."""
+        with contextlib.suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(self._conn.fileno())) as line:
+            line.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         self._conn.close()

@@ -2,43 +2,80 @@
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from image_cache.db.catalog import CatalogDatabase
-from image_cache.db.catalog_schema import MIGRATIONS
-from image_cache.db.connection import BUSY_TIMEOUT_S, Connection, DatabaseError, Locked, OperationalError, Row, WrongVersion
+from image_cache.db.connection import BUSY_TIMEOUT_S, Connection, DatabaseError, Locked, OperationalError, Row
 from image_cache.db.fair_lock import FairLock
+from image_cache.db.postgres.advisory import AdvisoryLocks
+from image_cache.db.postgres.cluster_schema import CATALOG, Tables
 from image_cache.db.postgres.connection import PgConnection, connect
-from image_cache.db.postgres.schema import schema
 from image_cache.db.postgres.tokens import Tokenizer
+from image_cache.db.postgres.whole import ALONE, SchemaUpkeep
+from image_cache.locks import Locks
 
 T = TypeVar("T")
 MAX_IDLE = 3
+SLOW_S = 1.0  # a connection that fails after so long is tried by one thread at a time: the others fail at once
+# Of a session, in case its node stops in the middle of a transaction: the server ends it then, and others can write.
+_IDLE = (
+    "-c idle_in_transaction_session_timeout=8s -c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3"
+)
 MIN_SERVER = 13
 # What is written without a wait for the disk is lost with the power, as with SQLite.
 _NOT_DURABLE = "SET LOCAL synchronous_commit = off"
-# One writer at a time, of all processes and machines: quotas, first operators and tries rely on it, as they do on BEGIN IMMEDIATE.
-_ALONE = "SELECT pg_advisory_xact_lock(hashtextextended(current_schema(), 0))"
 
 
-class PgDatabase(CatalogDatabase):
+class PgDatabase(SchemaUpkeep, CatalogDatabase):
     """One schema of a PostgreSQL database. Any thread, several processes, several machines.
 
-    `where` names it in messages. The first use of an empty schema makes its tables; one of another version is refused.
+    `where` names it in messages. The first use of a schema makes its tables, or changes those of an older version, unless `migrates`
+    is False; one that does not fit is refused. What is disposable is written without a wait for the disk.
     """
 
-    def __init__(self, dsn: str, name: str, where: str, *, is_reader: bool = False) -> None:
+    def __init__(
+        self,
+        dsn: str,
+        name: str,
+        where: str,
+        *,
+        is_reader: bool = False,
+        tables: Tables = CATALOG,
+        is_disposable: bool = False,
+        migrates: bool = True,
+        node: str = "",
+    ) -> None:
+        self.node = node
         self.path = Path(where)
         self.inode = self.generation = 0
         self._dsn, self._schema, self._is_reader = dsn, name, is_reader
+        self._tables, self._is_disposable, self._migrates = tables, is_disposable, migrates
         self._tokenizer = Tokenizer()
+        self._locks = AdvisoryLocks(self._new, name)
         self._guard = threading.Lock()  # protects the next two
         self._spare: list[PgConnection] = []
+        self._busy: dict[PgConnection, float] = {}  # since when each is in use (monotonic time)
+        self._looking = threading.Lock()  # protects the next one; held while the schema is looked at
         self._is_known = False  # whether the schema was looked at
         self._writing = threading.local()  # .conn: the connection of this thread's transaction
         self._write_lock = FairLock()
+        self._probing = threading.Lock()  # held by the thread that tries whether a silent server answers again
+        self._silence = ""  # why the last connection failed, if that took long; unlocked, because a lost race costs one more try
+
+    def beside(self, suffix: str, tables: Tables) -> "PgDatabase":
+        """Return a disposable database of these tables, in the schema with this suffix. It has writers, and connections, of its own."""
+        return PgDatabase(
+            self._dsn,
+            self._schema + suffix,
+            str(self.path),
+            is_reader=self._is_reader,
+            tables=tables,
+            is_disposable=True,
+            migrates=self._migrates,
+        )
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -57,8 +94,9 @@ class PgDatabase(CatalogDatabase):
         """Run one transaction, alone among all writers of the schema. Raises `Locked` if others hold the lock for too long."""
         if not self._write_lock.acquire(BUSY_TIMEOUT_S):
             raise Locked(self.path)
+        first = ALONE if is_durable and not self._is_disposable else f"{_NOT_DURABLE}; {ALONE}"
         try:
-            _, conn = self._ask(lambda conn: conn.begin(_ALONE if is_durable else f"{_NOT_DURABLE}; {_ALONE}"))
+            _, conn = self._ask(lambda conn: conn.begin(first))
             self._writing.conn = conn
             try:
                 yield cast(Connection, conn)
@@ -101,7 +139,19 @@ class PgDatabase(CatalogDatabase):
         for conn in unused:
             conn.close()
 
+    def cut(self, older_than_s: float) -> None:
+        """Break the connections that are in use for longer, because the server does not answer, and drop all that are kept."""
+        with self._guard:
+            unused, self._spare = self._spare, []
+            silent = [conn for conn, since in self._busy.items() if time.monotonic() - since > older_than_s]
+        for conn in silent:
+            conn.cut()
+        for conn in unused:
+            conn.cut()
+            conn.close()
+
     def close(self) -> None:
+        self._locks.close()
         with self._guard:
             unused, self._spare = self._spare, []
         for conn in unused:
@@ -111,6 +161,10 @@ class PgDatabase(CatalogDatabase):
     def __del__(self) -> None:
         for conn in getattr(self, "_spare", []):
             conn.close()
+
+    def locks(self, folder: Path) -> Locks:
+        """Return locks that hold over all nodes; the folder is not used."""
+        return self._locks
 
     def _add_words(self, conn: PgConnection) -> None:
         """Add the words of images that are new or reworded: a trigger leaves their rows empty, because it has no tokenizer."""
@@ -139,6 +193,8 @@ class PgDatabase(CatalogDatabase):
             with self._guard:
                 kept = self._spare.pop() if self._spare else None
             conn = kept or self._connected()
+            with self._guard:
+                self._busy[conn] = time.monotonic()
             try:
                 return ask(conn), conn
             except BaseException:
@@ -149,6 +205,8 @@ class PgDatabase(CatalogDatabase):
 
     def _keep(self, conn: PgConnection) -> None:
         """Keep a connection for the next who asks, unless there are enough."""
+        with self._guard:
+            self._busy.pop(conn, None)
         if not conn.is_closed and not conn.in_transaction:
             with self._guard:
                 if len(self._spare) < MAX_IDLE:
@@ -156,27 +214,21 @@ class PgDatabase(CatalogDatabase):
                     return
         conn.close()
 
-    def survey(self) -> tuple[int, str, int | None, int]:
-        """Return the server's major version and encoding, the version of the schema (None: it is new), and its records and streams."""
-        conn = self._new()
-        try:
-            number, encoding = conn.execute(
-                "SELECT CAST(current_setting('server_version_num') AS bigint), current_setting('server_encoding')"
-            ).fetchone()  # type: ignore[misc]
-            server = number // 10_000
-            if not self._has_tables(conn):
-                return server, encoding, None, 0
-            version = int(conn.execute("SELECT version FROM schema_version").fetchone()[0])  # type: ignore[index]
-            count = conn.execute("SELECT (SELECT count(*) FROM albums) + (SELECT count(*) FROM streams)").fetchone()[0]  # type: ignore[index]
-            return server, encoding, version, int(count)
-        finally:
-            conn.close()
+    def connection(self) -> PgConnection:
+        """Return a new connection, which the caller closes. Raises `DatabaseError`."""
+        return self._new()
+
+    def add_image_words(self, conn: PgConnection) -> None:
+        """Add the words of all images of streams, for a copy of their table."""
+        for row in conn.execute("SELECT number, title, description, folded FROM stream_images").fetchall():
+            vector = self._tokenizer.vector(row[1:])
+            conn.execute("INSERT INTO image_words (rowid, tokens) VALUES (?, CAST(? AS tsvector))", (row[0], vector))
 
     def _connected(self) -> PgConnection:
         """Return a new connection to a schema that was looked at."""
         conn = self._new()
         try:
-            with self._guard:
+            with self._looking:
                 if not self._is_known:
                     self._look_at_schema(conn)
                     self._is_known = True
@@ -186,26 +238,20 @@ class PgDatabase(CatalogDatabase):
         return conn
 
     def _new(self) -> PgConnection:
-        settings = f"-c search_path={self._schema} -c lock_timeout={BUSY_TIMEOUT_S:.0f}s"
+        settings = f"-c search_path={self._schema} -c lock_timeout={BUSY_TIMEOUT_S:.0f}s {_IDLE}"
         if self._is_reader:
             settings += " -c default_transaction_read_only=on"
-        return connect(self._dsn, settings, self.path, self._tokenizer)
-
-    def _look_at_schema(self, conn: PgConnection) -> None:
-        """Make the tables of an empty schema, and refuse one of another version. Raises `WrongVersion`."""
-        if not self._has_tables(conn) and not self._is_reader:
-            conn.begin(f"SELECT pg_advisory_xact_lock(hashtextextended('{self._schema}', 0))")  # two nodes may start at once
-            if not self._has_tables(conn):
-                conn.tell(f"CREATE SCHEMA IF NOT EXISTS {self._schema}")
-                conn.tell(";\n".join(schema(MIGRATIONS)))
-                conn.tell(f"CREATE TABLE schema_version (version bigint); INSERT INTO schema_version VALUES ({len(MIGRATIONS)})")
-            conn.commit()
-        if not self._has_tables(conn):
-            raise OperationalError(f"{self.path} has no schema {self._schema} yet")
-        version = int(conn.execute("SELECT version FROM schema_version").fetchone()[0])  # type: ignore[index]
-        if version != len(MIGRATIONS):
-            raise WrongVersion(self.path, version, len(MIGRATIONS))
-
-    def _has_tables(self, conn: PgConnection) -> bool:
-        row = conn.execute("SELECT to_regclass(?)", (f"{self._schema}.schema_version",)).fetchone()
-        return row is not None and row[0] is not None
+        is_probing = bool(self._silence) and self._probing.acquire(blocking=False)
+        if self._silence and not is_probing:
+            raise OperationalError(self._silence)
+        began = time.monotonic()
+        try:
+            conn = connect(self._dsn, settings, self.path, self._tokenizer)
+        except DatabaseError as error:
+            self._silence = str(error) if time.monotonic() - began > SLOW_S else ""
+            raise
+        finally:
+            if is_probing:
+                self._probing.release()
+        self._silence = ""
+        return conn

@@ -7,14 +7,16 @@ import ipaddress
 from pathlib import Path
 
 from image_cache.config import Settings
-from image_cache.db.catalog_schema import MIGRATIONS
 from image_cache.db.database import DatabaseError, WrongVersion
 from image_cache.errors import ConfigError
 
 try:
     from psycopg import Error, conninfo
 
+    from image_cache.db.postgres.cluster_schema import CATALOG
     from image_cache.db.postgres.database import MIN_SERVER, PgDatabase
+    from image_cache.db.postgres.node import node_name
+    from image_cache.db.postgres.upkeep import is_foreign
 except ImportError as error:
     problem = "PostgreSQL support is not installed. Run: pip install --require-hashes -r requirements-cluster.txt"
     raise ConfigError("VINYL_VAULT_DATABASE", problem) from error
@@ -37,14 +39,24 @@ def open_postgres(settings: Settings, *, is_reader: bool = False) -> PgDatabase:
         known["password"] = _password(settings.DATABASE_PASSWORD_FILE)
     host = str(known["host"])
     where = f"PostgreSQL database {known.get('dbname') or ''} at {'this machine' if '/' in host else host}"
-    return PgDatabase(conninfo.make_conninfo("", **known), settings.DATABASE_SCHEMA, where, is_reader=is_reader)
+    return PgDatabase(
+        conninfo.make_conninfo("", **known),
+        settings.DATABASE_SCHEMA,
+        where,
+        is_reader=is_reader,
+        migrates=settings.DATABASE_MIGRATE == "auto",
+        node=node_name(settings.NODE, settings.cache_dir, is_kept=not is_reader),
+    )
 
 
-def check_server(settings: Settings) -> None:
-    """Raise `ConfigError` if the server cannot be reached, is too old, or has a schema of another version or another encoding. Writes nothing."""
+def check_server(settings: Settings, *, is_target: bool = False) -> None:
+    """Raise `ConfigError` if the server cannot be reached, is too old, or has another encoding or a schema for a newer version.
+
+    Writes nothing.
+    """
     catalog = open_postgres(settings, is_reader=True)
     try:
-        server, encoding, version, count = catalog.survey()
+        server, encoding, state, count = catalog.survey()
     except DatabaseError as error:
         raise ConfigError(DSN, str(error)) from error
     finally:
@@ -53,8 +65,10 @@ def check_server(settings: Settings) -> None:
         raise ConfigError(DSN, f"the server is PostgreSQL {server}; {MIN_SERVER} or newer is needed")
     if encoding != "UTF8":
         raise ConfigError(DSN, f"the database has the encoding {encoding}; create it with UTF8")
-    if version is not None and version != len(MIGRATIONS):
-        raise ConfigError(DSN, str(WrongVersion(catalog.path, version, len(MIGRATIONS))))
+    if state is not None and is_foreign(state, CATALOG):
+        raise ConfigError(DSN, str(WrongVersion(catalog.path, state.level, CATALOG.level)))
+    if is_target:  # of a move: it is empty beside a catalogue, and that is right
+        return
     # Originals without a row are swept, and records that are not shown would look lost.
     left = [path for path in (settings.catalog_path, settings.stream_images_dir, settings.own_covers_dir) if _holds(path)]
     if left and not count:

@@ -16,11 +16,11 @@ from image_cache.db.database import DatabaseError
 from image_cache.engine.appearance_table import Appearance
 from image_cache.engine.registry import ImageRecord
 from image_cache.errors import UNKNOWN_FORMAT
-from image_cache.filesystem import try_lock_file
 from image_cache.frozen import frozen
 from image_cache.imaging.color import Colour, unpack_palette
 from image_cache.importers.artwork.similar_covers import groups, split
 from image_cache.importers.artwork.table import ArtworkTable
+from image_cache.locks import Locks
 from image_cache.models import Album
 from image_cache.records.orders.appearance_table import RecordAppearance, RecordAppearanceTable
 from image_cache.records.orders.colours import colour_place, palette_distance
@@ -55,10 +55,13 @@ class BlankUses:
 
 
 class CoverAudit:
-    """Goes through all records when something has changed. A periodic job; one process at a time."""
+    """Goes through all records when something has changed. A periodic job of one process, or of one node."""
 
-    def __init__(self, rows: ArtworkTable, covers: ImageCache, looks: AppearanceJob, albums: RecordAppearanceTable) -> None:
+    def __init__(
+        self, rows: ArtworkTable, covers: ImageCache, looks: AppearanceJob, albums: RecordAppearanceTable, locks: Locks
+    ) -> None:
         self._rows = rows
+        self._locks = locks
         self._covers = covers
         self._looks = looks
         self._albums = albums
@@ -70,8 +73,8 @@ class CoverAudit:
     def run(self) -> bool:
         """Analyse new covers, then go through the records if anything changed. Return True if a pass was made."""
         try:
-            with try_lock_file(self._covers.cache.disk.root / ".survey") as is_alone:
-                if not is_alone:
+            with self._locks.leading("survey") as leads:
+                if not leads:
                     return False
                 self._looks.run()
                 now = time.monotonic()

@@ -19,6 +19,7 @@ from image_cache.importers.artwork.strategies import STRATEGIES, ArtworkClients
 from image_cache.importers.artwork.table import ArtworkTable, CoverOffer
 from image_cache.importers.discogs.client import DiscogsClient
 from image_cache.importers.discogs.connection import DiscogsConnection
+from image_cache.importers.intervals import open_interval
 from image_cache.models import Album
 from image_cache.net.json_api import JsonApiClient
 from image_cache.net.json_values import MALFORMED
@@ -150,7 +151,7 @@ class ArtworkSearch:
         self._rows.record(album.id, tries, None)
 
     def _clients(self, task: Task) -> ArtworkClients:
-        settings, folder = self._settings, self._settings.cache_dir
+        settings = self._settings
 
         def wait(seconds: float) -> None:
             end = time.monotonic() + seconds
@@ -161,12 +162,13 @@ class ArtworkSearch:
 
         api = JsonApiClient(self._fetcher, settings.MUSICBRAINZ_API_URL, {})
         return ArtworkClients(
-            MusicBrainz(api, IntervalLimiter(folder / ".musicbrainz", INTERVAL_S, clock=self._clock), wait),
-            CoverArtArchive(
-                self._fetcher, settings.COVER_ART_URL, IntervalLimiter(folder / ".coverart", ARCHIVE_S, clock=self._clock), wait
-            ),
+            MusicBrainz(api, self._interval("musicbrainz", INTERVAL_S), wait),
+            CoverArtArchive(self._fetcher, settings.COVER_ART_URL, self._interval("coverart", ARCHIVE_S), wait),
             self._discogs_client(task),
         )
+
+    def _interval(self, name: str, interval_s: float) -> IntervalLimiter:
+        return open_interval(self._settings, self._rows.db, name, interval_s, clock=self._clock)
 
     def _discogs_client(self, task: Task) -> DiscogsClient | None:
         try:

@@ -50,7 +50,7 @@ class ArtworkService:
         self.appearances = appearances
         self.editor = CoverEditor(settings, rows, covers=covers, own=own, decoder=decoder, tasks=tasks, clock=clock)
         self.images = RecordImages(catalog, self.editor)
-        self.audit = CoverAudit(rows, covers, AppearanceJob(covers, decoder), appearances)
+        self.audit = CoverAudit(rows, covers, AppearanceJob(covers, decoder), appearances, catalog.locks(covers.cache.disk.root))
         self._covers = covers
         self._tasks = tasks
         self._has_audited = False

@@ -19,13 +19,13 @@ from image_cache.importers.discogs.connection import DiscogsConnection
 from image_cache.importers.discogs.parse import SOURCE as DISCOGS
 from image_cache.importers.discogs.parse import usable_cover_url
 from image_cache.importers.discogs.parse_search import FoundRelease
+from image_cache.importers.intervals import open_interval
 from image_cache.importers.lookup.barcodes import barcode_of, spellings
 from image_cache.importers.lookup.having import HavingReader
 from image_cache.importers.lookup.table import OwnedTable
 from image_cache.models import Album, AlbumQuery, TaskState
 from image_cache.net.json_api import JsonApiClient
 from image_cache.net.lazy_client import LazyHttpClient
-from image_cache.net.rate_limit import IntervalLimiter
 from image_cache.records.library import Library
 from image_cache.records.table import AlbumTable
 from image_cache.tasks.runner import Task, TaskRunner
@@ -90,6 +90,7 @@ class RecordLookup:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._settings = settings
+        self._catalog = catalog
         self._decoder = decoder
         self.having = HavingReader(catalog, library)
         self._owned = OwnedTable(catalog)
@@ -198,7 +199,7 @@ class RecordLookup:
                 time.sleep(min(STEP_S, left))
                 task.check()
 
-        limit = IntervalLimiter(self._settings.cache_dir / ".musicbrainz", INTERVAL_S, clock=self._clock)
+        limit = open_interval(self._settings, self._catalog, "musicbrainz", INTERVAL_S, clock=self._clock)
         client = MusicBrainz(JsonApiClient(self._fetcher, self._settings.MUSICBRAINZ_API_URL, {}), limit, wait)
         code = barcode_of(text)
         for one in client.by_barcode(code) if code else client.by_words(text):

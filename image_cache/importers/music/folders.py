@@ -15,7 +15,7 @@ from image_cache.importers.music.table import MusicRoot, MusicTable
 from image_cache.models import TaskState
 from image_cache.text import fold
 
-CHOSEN = "music.dirs"  # the stored setting with the folders that operators chose, a JSON list
+CHOSEN = "music.dirs"  # the stored setting with the folders that operators chose, a JSON list; with `@` and a name: of a node
 NO_PARENT = "none"
 MAX_CHOSEN = 20
 _SYSTEM = ("/proc", "/sys", "/dev")
@@ -29,6 +29,7 @@ class MusicRoots:
     ) -> None:
         self.rows = MusicTable(catalog)
         self.table = table
+        self._chosen = f"{CHOSEN}@{catalog.node}" if catalog.node else CHOSEN  # a folder belongs to the node that sees it
         self._settings = settings
         self._stored = SettingsTable(catalog)
         self._clock = clock
@@ -39,7 +40,7 @@ class MusicRoots:
 
     def chosen(self) -> list[str]:
         """Return the folders that operators chose, without those of the settings."""
-        found = json.loads(self._stored.values(CHOSEN).get(CHOSEN, "[]"))
+        found = json.loads(self._stored.values(self._chosen).get(self._chosen, "[]"))
         configured = self.configured()
         return [path for path in found if path not in configured]
 
@@ -100,7 +101,7 @@ class MusicRoots:
         chosen = self.chosen()
         if len(chosen) >= MAX_CHOSEN:
             raise FolderRejected(text, f"you can add up to {MAX_CHOSEN} folders")
-        self._stored.set({CHOSEN: json.dumps([*chosen, path])})
+        self._stored.set({self._chosen: json.dumps([*chosen, path])})
         return path
 
     def drop(self, path: str) -> bool:
@@ -108,7 +109,7 @@ class MusicRoots:
         chosen = self.chosen()
         if path not in chosen:
             return False
-        self._stored.set({CHOSEN: json.dumps([other for other in chosen if other != path])})
+        self._stored.set({self._chosen: json.dumps([other for other in chosen if other != path])})
         return True
 
     def check(self, path: str) -> None:

@@ -74,7 +74,7 @@ class MusicService:
 
     def scan(self) -> int:
         """Start a scan of all folders, unless one is in progress; return the task."""
-        return self._tasks.start(MUSIC, {})
+        return self._tasks.start(MUSIC, {}, is_here=True)
 
     def add_folder(self, path: str) -> None:
         """Choose a folder and scan. Raises `FolderRejected`."""
@@ -91,7 +91,7 @@ class MusicService:
     def run_maintenance(self) -> None:
         """Start a scan if it is due, or if a disk came or went."""
         try:
-            if self.roots.is_scan_due(self._tasks.latest(MUSIC)):
+            if self.roots.is_scan_due(self._tasks.latest_here(MUSIC)):
                 self.scan()
         except (DatabaseError, OSError) as error:
             logger.warning("music folders not checked reason=%s", error)

@@ -13,7 +13,7 @@ from image_cache.import_models import ImportStatus
 from image_cache.importers.plays.listens import Listen, read_listens
 from image_cache.importers.plays.match import FoundPlay, RecordMatcher, plays_from
 from image_cache.importers.plays.table import PlayImport, PlayImportTable
-from image_cache.importers.tables.inbox import UploadInbox
+from image_cache.importers.tables.inbox import UploadInbox, is_waiting
 from image_cache.models import TaskState
 from image_cache.records.library import Library
 from image_cache.tasks.runner import Task, TaskRunner
@@ -46,9 +46,8 @@ class PlaysImporter:
         tasks.register(IMPORT, self._import)
 
     def status(self) -> ImportStatus:
-        preview = self._tasks.latest(PREVIEW)
-        is_waiting = preview is not None and preview.state == "done" and self._uploads.has(_path(preview))
-        return ImportStatus(preview, self._tasks.latest(IMPORT), is_waiting)
+        preview, imported = self._tasks.latest(PREVIEW), self._tasks.latest(IMPORT)
+        return ImportStatus(preview, imported, is_waiting(self._tasks, self._uploads, preview, imported))
 
     def imports(self) -> list[PlayImport]:
         return self._rows.imports()
@@ -67,11 +66,15 @@ class PlaysImporter:
     def start_import(self, task_id: int) -> int | None:
         """Import the plays of a preview; return the task, None if its file has expired or another import runs. Raises `UnknownTask`."""
         preview = self._preview_of(task_id)
-        return self._started(IMPORT, preview.wanted) if self._uploads.has(_path(preview)) else None
+        is_there = not self._tasks.is_here(preview) or self._uploads.has(_path(preview))
+        return self._started(IMPORT, preview.wanted) if is_there else None
 
     def discard(self, task_id: int) -> None:
         """Delete the file of a preview. Raises `UnknownTask`."""
-        self._uploads.delete(_path(self._preview_of(task_id)))
+        preview = self._preview_of(task_id)
+        self._uploads.delete(_path(preview))
+        if not self._tasks.is_here(preview):
+            self._tasks.discard(task_id)
 
     def undo(self, import_id: int) -> int | None:
         """Remove the plays of an import; return how many, None if there is no such import."""
@@ -134,7 +137,7 @@ class PlaysImporter:
         return plays, outcome
 
     def _started(self, kind: str, wanted: Mapping[str, Any]) -> int | None:
-        task_id = self._tasks.start(kind, wanted)
+        task_id = self._tasks.start(kind, wanted, is_here="node" not in wanted)
         state = self._tasks.get(task_id)
         return task_id if state is not None and _path(state) == wanted["path"] else None
 

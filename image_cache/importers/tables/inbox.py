@@ -15,6 +15,8 @@ from typing import IO
 
 from image_cache.errors import StorageError
 from image_cache.filesystem import create_file, make_folder
+from image_cache.models import TaskState
+from image_cache.tasks.runner import TaskRunner
 
 logger = logging.getLogger(__name__)
 
@@ -71,6 +73,14 @@ class UploadInbox:
             with suppress(OSError):
                 if self._clock() - path.stat().st_mtime > KEPT_S:
                     path.unlink(missing_ok=True)
+
+
+def is_waiting(tasks: TaskRunner, uploads: UploadInbox, preview: TaskState | None, imported: TaskState | None) -> bool:
+    """Return True if the upload of a preview was neither imported nor discarded. One of another node cannot be looked at."""
+    if preview is None or preview.state != "done":
+        return False
+    path = preview.wanted.get("path")
+    return uploads.has(str(path)) if tasks.is_here(preview) else imported is None or imported.wanted.get("path") != path
 
 
 class ImportsFolder:

@@ -9,7 +9,7 @@ from image_cache.covers import ImageCache
 from image_cache.engine.pool import PeriodicJob
 from image_cache.errors import CacheError, UnknownTask
 from image_cache.import_models import ImportStatus
-from image_cache.importers.tables.inbox import ImportsFolder, UploadInbox
+from image_cache.importers.tables.inbox import ImportsFolder, UploadInbox, is_waiting
 from image_cache.importers.tables.task import IMPORT, PREVIEW, TableTasks
 from image_cache.logs import printable
 from image_cache.models import TaskState
@@ -35,9 +35,8 @@ class TableService:
         tasks.register(IMPORT, runs.run_import)
 
     def status(self) -> ImportStatus:
-        preview = self._tasks.latest(PREVIEW)
-        is_waiting = preview is not None and preview.state == "done" and self._uploads.has(_path(preview))
-        return ImportStatus(preview, self._tasks.latest(IMPORT), is_waiting)
+        preview, imported = self._tasks.latest(PREVIEW), self._tasks.latest(IMPORT)
+        return ImportStatus(preview, imported, is_waiting(self._tasks, self._uploads, preview, imported))
 
     def upload(self, file: IO[bytes], name: str) -> int:
         """Store an upload and start its preview; return the task. A table that was previewed before and not imported is deleted.
@@ -55,7 +54,7 @@ class TableService:
     def start_import(self, task_id: int) -> int:
         """Import the table of a preview; return the task. Raises `UnknownTask`, `TableConflict`."""
         preview = self._preview(task_id)
-        if not self._uploads.has(_path(preview)):
+        if self._tasks.is_here(preview) and not self._uploads.has(_path(preview)):
             raise TableConflict("The uploaded file has expired. Upload it again.")
         started = self._started(IMPORT, _path(preview), preview.wanted)
         if started is None:
@@ -64,7 +63,10 @@ class TableService:
 
     def discard(self, task_id: int) -> None:
         """Delete the table of a preview. Raises `UnknownTask`."""
-        self._uploads.delete(_path(self._preview(task_id)))
+        preview = self._preview(task_id)
+        self._uploads.delete(_path(preview))
+        if not self._tasks.is_here(preview):
+            self._tasks.discard(task_id)
 
     def periodic_job(self) -> PeriodicJob:
         return PeriodicJob("imports", POLL_S, self._folder.poll, first_s=1.0)
@@ -74,7 +76,7 @@ class TableService:
 
     def _started(self, kind: str, path: str, wanted: Mapping[str, object]) -> int | None:
         """Start a task; return None if another one of its kind is in progress."""
-        task_id = self._tasks.start(kind, wanted)
+        task_id = self._tasks.start(kind, wanted, is_here="node" not in wanted)
         state = self._tasks.get(task_id)
         return task_id if state is not None and _path(state) == path else None
 

@@ -68,6 +68,7 @@ class Alerts:
         self._checks = checks
         self._clock = clock
         self._retries_s = tuple(retries_s)
+        self._locks = catalog.locks(settings.state_dir)
         self._lock = threading.Lock()  # protects the three below
         self._thread: threading.Thread | None = None  # while it sends
         self._has_more = False  # something became due since it looked last
@@ -80,8 +81,10 @@ class Alerts:
         """Look at the verdict, and start sending what is due. Costs one look for a file while there are no destinations."""
         try:
             if self._file.read():
-                self.look(self._checks())
-        except (DatabaseError, CacheError) as error:
+                with self._locks.leading("alerts") as leads:  # one message, not one from each node
+                    if leads:
+                        self.look(self._checks())
+        except (DatabaseError, CacheError, OSError) as error:
             logger.warning("alerts skipped reason=%s", error)
 
     def look(self, checks: Sequence[Check]) -> Turn | None:

@@ -44,8 +44,20 @@ def state_files(settings: Settings, notes: list[str]) -> Iterator[tuple[str, Pat
 def refuse_server(settings: Settings) -> None:
     """Raise `ConfigError` for a catalogue in PostgreSQL: an archive would be without it."""
     if settings.DATABASE:
-        problem = "the catalogue is in PostgreSQL, which a backup does not include. Use pg_dump for it, and copy the state folder"
-        raise ConfigError("VINYL_VAULT_DATABASE", problem)
+        raise ConfigError(
+            "VINYL_VAULT_DATABASE", f"a backup would be without the catalogue, which is in PostgreSQL. {_instead(settings)}"
+        )
+
+
+def _instead(settings: Settings) -> str:
+    """Return the commands that back up what `backup` cannot."""
+    dump = f"pg_dump --format=custom --schema={settings.DATABASE_SCHEMA} --file=vinylvault.dump '{settings.DATABASE}'"
+    restore = f"pg_restore --clean --if-exists --dbname='{settings.DATABASE}' vinylvault.dump"
+    said = f"Back it up with: {dump}\nRestore it with: {restore}\n"
+    if settings.STORAGE == "s3":
+        versions = f"aws s3api put-bucket-versioning --bucket {settings.S3_BUCKET} --versioning-configuration Status=Enabled"
+        said += f"Keep deleted originals in the bucket: {versions}\n"
+    return f"{said}Copy the state folder: {settings.state_dir}"
 
 
 def separate_folders(settings: Settings) -> frozenset[Path]:

@@ -56,7 +56,7 @@ def _register_covers(settings: Settings, path: Path) -> int:
                     known[str(line["identity"])] = bytes.fromhex(line["body_sha256"]) if line["body_sha256"] else None
                     urls.append(str(line["url"]))
             covers.register_addresses(urls)  # remote ones only: the catalogue names the local ones
-            with covers.cache.index.database.write() as conn:
+            with covers.registry.database.write() as conn:
                 covers.registry.register_for_refetch(conn, NAMESPACE, known)
         return covers.registry.summary(NAMESPACE)[0]
     finally:

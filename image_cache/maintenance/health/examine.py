@@ -35,6 +35,7 @@ def examine(vault: ReadonlyVault, *, is_served: bool | None = None, is_deep: boo
         _guarded("Origins", lambda: work.origins(vault)),
         _guarded(NAME, lambda: lookups(vault)),
         _guarded("Originals", lambda: work.originals(vault)),
+        *_of_cluster(vault, is_inside=False),
     ]
     if not is_deep:
         return quick
@@ -63,7 +64,18 @@ def examine_service(vault: ReadonlyVault, *, errors: int, are_originals_away: Ca
         _guarded("Origins", lambda: work.origins(vault)),
         _guarded(NAME, lambda: lookups(vault)),
         _guarded("Originals", lambda: work.originals(vault, are_originals_away)),
+        *_of_cluster(vault, is_inside=True),
     ]
+
+
+def _of_cluster(vault: ReadonlyVault, *, is_inside: bool) -> list[Check]:
+    """Check what only a catalogue in PostgreSQL has. Inside the service the messages are for visitors too."""
+    if not vault.settings.DATABASE:
+        return []
+    from image_cache.maintenance.health import cluster
+
+    found = [_guarded("Nodes", lambda: cluster.nodes(vault, has_names=not is_inside))]
+    return found if is_inside else [_guarded("Database", lambda: cluster.database(vault)), *found]
 
 
 def _guarded(name: str, check: Callable[[], Check]) -> Check:

@@ -13,6 +13,7 @@ from image_cache.errors import Busy, CacheError, StorageError
 from image_cache.files.cache import FileCache
 from image_cache.filesystem import try_lock_file
 from image_cache.imaging.decoder import Decoder
+from image_cache.locks import FileLocks, Locks
 from image_cache.maintenance.scrub import compare_files
 from image_cache.maintenance.scrub.checker import ImageChecker, ScrubPass, ScrubStopped
 from image_cache.maintenance.scrub.compare import check_shard
@@ -50,6 +51,7 @@ class Scrub:
         files: FileCache,
         decoder: Decoder,
         *,
+        locks: Locks | None = None,
         wake_files: Callable[[], object] = lambda: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -60,6 +62,7 @@ class Scrub:
         self._decoder = decoder
         self._wake_files = wake_files
         self._own_covers = settings.own_covers_dir
+        self._locks = locks or FileLocks(settings.cache_dir)
         self._lock_path = settings.cache_dir / ".scrub"
         self._reports = Reports(settings.cache_dir / "scrub.json")
 
@@ -139,12 +142,22 @@ class Scrub:
                 if not self.streams.cache.engine.is_adopting:
                     check_shard(walk, place, self.streams.cache.engine, shard, StreamImageScrub(self.streams).repair)
             elif place == "originals":
-                StreamImageScrub(self.streams).check_shard(walk, shard)
+                self._check_originals(walk, shard)
                 check_named_files(walk, "own covers", self._own_covers, shard)
             elif compare_files.check_shard(walk, self.files, shard):
                 self._wake_files()
         except (CacheError, DatabaseError, OSError) as error:
             walk.report.note(f"Could not check all of the {place}: {error}")
+
+    def _check_originals(self, walk: ScrubPass, shard: str) -> None:
+        """Check the originals. Those in a bucket belong to all nodes: one of them reads the bucket, the others leave it."""
+        scrub = StreamImageScrub(self.streams)
+        if not self.streams.images.is_remote:
+            scrub.check_shard(walk, shard)
+            return
+        with self._locks.try_hold("scrub-originals") as hold:
+            if hold is not None:
+                scrub.check_shard(walk, shard)
 
     def _cursor(self) -> int:
         step = self.covers.cache.index.meta(CURSOR)

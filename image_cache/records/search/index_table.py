@@ -13,6 +13,7 @@ from image_cache.records.search.rules import RULES, columns, keys, vocabulary
 
 ROWS_A_WRITE = 8000  # at most: each transaction spreads its keys over the whole table
 WRITE_S = 3.0  # and at most so long: other processes wait 5 s for the lock
+ROWS_A_COPY = 1000
 ROWS_A_LOOK = 100  # after so many it is seen whether another thread waits to write
 
 _INSERT_WORDS = "INSERT INTO words (rowid, names, facts, tracks, notes) VALUES (?, ?, ?, ?, ?)"
@@ -72,6 +73,15 @@ class SearchIndexTable:
         self._insert_keys(conn, [(*key, album_id) for key in wanted - known])
         self._insert_terms(conn, vocabulary(after) - vocabulary(before))
 
+    def copy_words(self, conn: Connection) -> int:
+        """Add the words of the records that are in the index, for a copy of all other tables; return how many records that were."""
+        upto, count = self._upto(conn) or 0, 0
+        last = 0
+        while albums := list(self._albums(conn, "id > ? AND id <= ? ORDER BY id LIMIT ?", (last, upto, ROWS_A_COPY))):
+            conn.executemany(_INSERT_WORDS, [(album.id, *columns(album)) for album in albums])
+            last, count = albums[-1].id, count + len(albums)
+        return count
+
     def pending(self) -> int:
         """Return how many records are not in the index."""
         row = self.db.row("SELECT rules, upto, (SELECT max(id) FROM albums) AS last FROM search_index")
@@ -102,14 +112,18 @@ class SearchIndexTable:
             conn.execute("DELETE FROM keys")
             conn.execute("DELETE FROM vocabulary")
             upto = 0
-        found, terms, count, until = [], set[str](), 0, time.monotonic() + WRITE_S
+        found, words, terms, count, until = [], list[tuple[object, ...]](), set[str](), 0, time.monotonic() + WRITE_S
         for album in self._albums(conn, "id > ? ORDER BY id LIMIT ?", (upto, ROWS_A_WRITE)):
-            conn.execute(_INSERT_WORDS, (album.id, *columns(album)))
+            words.append((album.id, *columns(album)))
             found += [(kind, key, album.id) for kind, key in keys(album)]
             terms |= vocabulary(album)
             upto, count = album.id, count + 1
-            if count % ROWS_A_LOOK == 0 and (time.monotonic() > until or self.db.is_write_awaited()):
-                break
+            if count % ROWS_A_LOOK == 0:
+                conn.executemany(_INSERT_WORDS, words)
+                words.clear()
+                if time.monotonic() > until or self.db.is_write_awaited():
+                    break
+        conn.executemany(_INSERT_WORDS, words)
         self._insert_keys(conn, found)
         self._insert_terms(conn, terms)
         conn.execute("UPDATE search_index SET rules = ?, upto = ?", (RULES, upto))

@@ -95,6 +95,9 @@ class WantsTable:
     def remove(self, conn: Connection, want_id: int) -> None:
         conn.execute("DELETE FROM wants WHERE id = ?", (want_id,))
 
+    def has_wanted(self) -> bool:
+        return self.db.row("SELECT 1 FROM wants WHERE state = 'wanted' LIMIT 1") is not None
+
     def fulfilled(self, conn: Connection, album: Album) -> list[Want]:
         """Return the wants that a new record fulfils."""
         values = (

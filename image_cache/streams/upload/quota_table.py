@@ -45,7 +45,9 @@ class QuotaTable:
 
     def held_by(self, conn: Connection, account_id: int) -> tuple[int, int]:
         """Return (bytes, those of them in the trash) of the streams of an account."""
-        sql = f"SELECT coalesce(sum(bytes), 0), coalesce(sum(trash), 0) FROM ({_HELD.format(where='WHERE owner_id = ?')}) AS parts"
+        sql = (
+            f"SELECT coalesce(sum(bytes), 0), coalesce(sum(trash), 0) FROM ({_HELD.format(where='WHERE owner_id = ?')}) AS parts"
+        )
         row = conn.execute(sql, (account_id,) * 3).fetchone()
         return int(row[0]), int(row[1])
 

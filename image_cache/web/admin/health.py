@@ -1,4 +1,4 @@
-"""`/health`, for people and for monitors."""
+"""`/health`, for people and for monitors; `/livez` and `/readyz`, for supervisors and load balancers."""
 
 from flask import Blueprint, Response, jsonify, make_response, render_template, request
 
@@ -10,6 +10,7 @@ from image_cache.web.rate_limits import limiter
 
 ops = declare_access(read=Role.VISITOR)(Blueprint("ops", __name__))
 
+PROBE_S = 2  # when to ask again
 SENTENCES = {
     "healthy": "All systems OK.",
     "degraded": "Working, with warnings.",
@@ -38,6 +39,29 @@ def health() -> Response:
         }
         answer = jsonify(status=status, checks=shown)
     answer.status_code = 200 if can_serve(checks) else 503
+    answer.headers["Cache-Control"] = "no-store"
+    return answer
+
+
+@ops.get("/livez")
+@limiter.exempt
+def livez() -> Response:
+    """Return 200 while this process works, also when the database is away; 503 when it should be restarted."""
+    return _state("alive", services().readiness.why_dead())
+
+
+@ops.get("/readyz")
+@limiter.exempt
+def readyz() -> Response:
+    """Return 200 while requests can be sent here; 503 with the reason when another node should get them."""
+    return _state("ready", services().readiness.why_not_ready())
+
+
+def _state(word: str, reason: str) -> Response:
+    answer = jsonify(status=f"not {word}", reason=reason) if reason else jsonify(status=word)
+    if reason:
+        answer.status_code = 503
+        answer.headers["Retry-After"] = str(PROBE_S)
     answer.headers["Cache-Control"] = "no-store"
     return answer
 

@@ -91,7 +91,7 @@ def delete_stream(slug: str) -> Response:
     is_for_good = _is_for_good()
     deleted = streams.delete_stream(stream) if is_for_good else streams.trash.move_stream(stream)
     log_action("deletions", "deleted a stream for good" if is_for_good else "moved a stream to the trash", stream.title)
-    return _json(deleted=deleted)
+    return _deleted(deleted)
 
 
 @stream_api.get("/streams/<slug>/images")
@@ -164,7 +164,7 @@ def delete(image_id: str) -> Response:
         stream, found = _editable(image_id)
         is_moved = bool(trash.move(stream, [found.image_id]).done)
         log_action("deletions", "moved 1 image to the trash", stream.title)
-        return _json(deleted=is_moved)
+        return _deleted(is_moved)
     slug = trash.slug_of(checked_image_id(image_id))
     if slug is not None:
         stream = _stream(slug)
@@ -172,11 +172,11 @@ def delete(image_id: str) -> Response:
             raise NotVisible
         is_deleted = bool(trash.delete(stream, [image_id]))
         log_action("deletions", "deleted 1 image for good", stream.title)
-        return _json(deleted=is_deleted)
+        return _deleted(is_deleted)
     stream, found = _editable(image_id)
     deleted = services().streams.delete_stream_image(stream.slug, found.image_id)
     log_action("deletions", "deleted 1 image for good", stream.title)
-    return _json(deleted=deleted)
+    return _deleted(deleted)
 
 
 @stream_api.get("/streams/<slug>/trash")
@@ -207,7 +207,15 @@ def empty_trash(slug: str) -> Response:
     require_editor(stream)
     deleted = services().streams.trash.delete(stream)
     log_action("deletions", f"deleted {counted(deleted, 'image')} for good", stream.title)
-    return _json(deleted=deleted)
+    return _deleted(deleted)
+
+
+@stream_api.get("/deletions")
+@declare_access(read=Role.OWNER, read_scope=MANAGE)
+@limiter.limit(READS)
+def deletions() -> Response:
+    """Return for each node whether it has removed the bytes of all that was deleted so far; without other nodes there are none."""
+    return _json(nodes=services().deletions_by_node())
 
 
 @stream_api.post("/streams/<slug>/restore")
@@ -255,6 +263,12 @@ def _is_for_good() -> bool:
     if word not in ("true", "false"):
         raise BadRequest("for_good must be true or false.")
     return word == "true"
+
+
+def _deleted(deleted: int) -> Response:
+    """Answer how much was deleted, and with several nodes which of them have removed the bytes already."""
+    nodes = services().deletions_by_node()
+    return _json(deleted=deleted, nodes=nodes) if nodes else _json(deleted=deleted)
 
 
 def _json(**values: Any) -> Response:

@@ -57,7 +57,7 @@ def searches(inside: Inside, rest_s: float = 0.1) -> TaskRunner:
     finder = ArtworkSearch(
         services.settings, services.artwork.editor.rows, services.covers, services._parts.fetcher, first_rest_s=rest_s
     )
-    tasks = TaskRunner(services.catalog, inside.folder / "state")
+    tasks = TaskRunner(services.catalog, services.catalog.locks(inside.folder / "state"))
     tasks.register("covers", finder.run)
     return tasks
 

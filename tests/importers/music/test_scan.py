@@ -313,7 +313,7 @@ class Mounted:
 
     def scan(self) -> dict[str, Any]:
         scan = MusicScan(self.shelf.catalog, self.roots, self.shelf.images.reader)
-        tasks = TaskRunner(self.shelf.catalog, self.shelf.settings.state_dir, clock=self.shelf.clock)
+        tasks = TaskRunner(self.shelf.catalog, self.shelf.catalog.locks(self.shelf.settings.state_dir), clock=self.shelf.clock)
         tasks.register("music", scan.run)
         ended = tasks.run("music", {})
         assert ended.state == "done", ended.message

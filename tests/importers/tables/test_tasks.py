@@ -119,7 +119,7 @@ def test_an_import_that_was_stopped_goes_on_at_the_next_start(inside: Inside) ->
 
     def runner() -> TaskRunner:
         services = inside.services
-        tasks = TaskRunner(catalog, services.settings.state_dir)
+        tasks = TaskRunner(catalog, catalog.locks(services.settings.state_dir))
         TableService(services.settings, services.library, services.covers, tasks)
         return tasks
 

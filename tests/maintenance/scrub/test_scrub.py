@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from image_cache.config import Settings
-from image_cache.engine.jobs import VISIBLE, LoadRequest
+from image_cache.engine.job import LoadRequest
+from image_cache.engine.jobs import VISIBLE
 from image_cache.engine.key import Key
 from image_cache.errors import Busy
 from image_cache.imaging.decoder import Decoder

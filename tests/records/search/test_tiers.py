@@ -189,7 +189,7 @@ def test_an_old_catalogue_is_searched_by_names_until_its_index_is_built(tmp_path
         assert [album.title for album in page.albums] == ["Song 242"]
         assert page.is_incomplete
         assert ranked(library, "ostrava") == []
-        tasks = TaskRunner(catalog, tmp_path)
+        tasks = TaskRunner(catalog, catalog.locks(tmp_path))
         SearchIndexer(catalog, tasks).run_maintenance()
         assert tasks.run("search", {}).outcome == {"records": 300}
         tasks.close()

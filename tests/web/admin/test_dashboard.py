@@ -11,7 +11,8 @@ import pytest
 from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 
-from image_cache.engine.jobs import WARM, LoadRequest
+from image_cache.engine.job import LoadRequest
+from image_cache.engine.jobs import WARM
 from image_cache.engine.key import Key
 from image_cache.engine.stats.history import DAY_S, Failure, Sample, samples, sd_wear, store_failure
 from image_cache.engine.stats.miss_ratio import MissRatioCurve

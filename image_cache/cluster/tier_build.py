@@ -1,0 +1,56 @@
+"""Builds what the covers of a node share with those of the others, from the settings."""
+
+from collections.abc import Callable, Collection, Mapping
+
+from image_cache.cluster.node_covers import AT_ONCE, NodeCovers
+from image_cache.cluster.node_loader import FetchingLoader, NodeLoader, NodeQueues
+from image_cache.cluster.second_tier import TIMEOUT_S, SecondTier
+from image_cache.cluster.shared_variants import SharedVariants
+from image_cache.config import Settings
+from image_cache.engine.cache import Cache
+from image_cache.engine.jobs import JobQueue
+from image_cache.engine.registry import ImageRecord, ImageRegistry
+from image_cache.imaging.variants import Variant
+from image_cache.storage.factory import open_bucket
+
+
+def open_tier(settings: Settings) -> SecondTier:
+    """Return the second tier; sends no request yet. Raises `ConfigError` or `StorageError`."""
+    return SecondTier(open_bucket(settings, timeout_s=TIMEOUT_S))
+
+
+def open_shared_variants(
+    settings: Settings,
+    cache: Cache,
+    registry: ImageRegistry,
+    *,
+    variants: Mapping[str, Variant],
+    base: Collection[str],
+    clock: Callable[[], float],
+) -> SharedVariants:
+    """Return the variants of all nodes. `base` are those that each fetch renders. Raises `ConfigError` or `StorageError`."""
+    tier = open_tier(settings) if settings.SHARED_VARIANTS else None
+    return SharedVariants(cache, registry.database, tier, variants=variants, base=base, clock=clock)
+
+
+def open_node_queue(settings: Settings, cache: Cache) -> JobQueue:
+    """Return the queue of this node, in its own index and with its own clock."""
+    return JobQueue(cache.index.database, limit=settings.QUEUE_LIMIT, total=AT_ONCE, per_lane=AT_ONCE, clock=cache.clock)
+
+
+def open_node_covers(
+    node: str,
+    queues: NodeQueues,
+    *,
+    registry: ImageRegistry,
+    cache: Cache,
+    shared: SharedVariants,
+    loader: FetchingLoader,
+    is_resting: Callable[[ImageRecord, float], bool],
+    is_paused: Callable[[], bool],
+) -> NodeCovers:
+    """Return the threads that bring covers to this node."""
+    bringing = NodeLoader(
+        node, queues, registry=registry, cache=cache, shared=shared, loader=loader, is_resting=is_resting, is_paused=is_paused
+    )
+    return NodeCovers(bringing, queues.own, shared)
