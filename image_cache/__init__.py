@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from image_cache.covers.build import close_image_cache, get_image_cache, initialize_image_cache
     from image_cache.files.manager import ImageCacheManager, clear_cache, get_cache_manager, get_cache_stats, get_cached_file
-    from image_cache.imaging.video import create_thumbnail_from_video
+    from image_cache.imaging.video.frames import create_thumbnail_from_video
     from image_cache.models import ImageVisibility, StreamImage
     from image_cache.storage.factory import StorageFactory
     from image_cache.streams import StreamImageCache, StreamImageManager
@@ -41,7 +41,7 @@ _HOMES = {
     "StreamImageCache": "streams",
     "StreamImageManager": "streams",
     "clear_cache": "files.manager",
-    "create_thumbnail_from_video": "imaging.video",
+    "create_thumbnail_from_video": "imaging.video.frames",
     "get_cache_manager": "files.manager",
     "get_cache_stats": "files.manager",
     "get_cached_file": "files.manager",

@@ -48,10 +48,10 @@ HOMES = {
     "valkey": {"image_cache.cluster.valkey_counters"},
     "dotenv": {"image_cache.config"},
     "prometheus_client": {"image_cache.web.admin.prometheus"},
-    "nibabel": {"image_cache.imaging.volume_worker"},
+    "nibabel": {"image_cache.imaging.volume.worker"},
     "zxingcpp": {"image_cache.imaging.barcode"},
     "segno": {"image_cache.web.qr"},
-    "numpy": {"image_cache.imaging.volume_worker"},
+    "numpy": {"image_cache.imaging.volume.worker"},
 }
 
 

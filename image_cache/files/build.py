@@ -23,7 +23,7 @@ from image_cache.files.disk.runtime_limits import TTL, FileLimits, FileRuntimeLi
 from image_cache.files.download.attempts import Attempt, AttemptTable
 from image_cache.files.download.queue import FileQueue
 from image_cache.files.paths import DIGEST
-from image_cache.imaging.volume import Preview, Previewer, is_installed, is_volume
+from image_cache.imaging.volume.preview import Preview, Previewer, is_installed, is_volume
 from image_cache.net.lazy_client import LazyHttpClient, make_fetcher, make_policy
 from image_cache.net.url import parse_url
 

@@ -195,7 +195,7 @@ class StreamImages:
 
     def poster(self, image: StreamImage) -> bytes:
         """Return a frame of a video as JPEG. Raises `ImageRejected` if none can be made, `StorageError`."""
-        from image_cache.imaging.video import poster_of
+        from image_cache.imaging.video.frames import poster_of
 
         source = self._original_file(image)
         if source is None:

@@ -19,7 +19,7 @@ from image_cache.errors import CacheError, DuplicateImage, FieldRejected, NotVis
 from image_cache.filesystem import make_folder
 from image_cache.imaging.decoder import Decoder
 from image_cache.imaging.variants import stream_variants
-from image_cache.imaging.video import create_thumbnail_from_video
+from image_cache.imaging.video.frames import create_thumbnail_from_video
 from image_cache.models import ANONYMOUS, ImageVisibility, Stream, StreamImage, Viewer
 from image_cache.storage.base import Storage
 from image_cache.storage.factory import open_storage

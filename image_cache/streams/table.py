@@ -10,7 +10,7 @@ from image_cache.models import ImageVisibility, Stream, StreamImage, iso_utc
 from image_cache.text import MAX_QUERY_CHARS, MAX_QUERY_WORDS, respellings
 
 if TYPE_CHECKING:
-    from image_cache.imaging.video_mask import Mask
+    from image_cache.imaging.video.mask import Mask
 
 _STREAM = (
     "SELECT streams.id, slug, title, description, visibility, owner_id, coalesce(accounts.name, '') AS owner_name,"
@@ -170,7 +170,7 @@ class StreamTable:
 
     def mask(self, image_id: str) -> "Mask | None":
         """Return what viewers do not get of a video; None if there is none of this id."""
-        from image_cache.imaging.video_mask import Mask
+        from image_cache.imaging.video.mask import Mask
 
         row = self.db.row("SELECT mask FROM stream_images WHERE id = ? AND duration_s IS NOT NULL", (image_id,))
         return Mask.parse(row["mask"]) if row else None

@@ -25,7 +25,7 @@ from image_cache.demo.record import DemoRecord
 from image_cache.demo.records import entries, pictures, records, slug_of
 from image_cache.demo.scenes import SCENES
 from image_cache.demo.volumes import VOLUMES, draw_volume
-from image_cache.imaging.volume import Previewer
+from image_cache.imaging.volume.preview import Previewer
 from tests.support.operator import environment
 from tests.support.ports import free_port
 from tests.support.servers import about_to_start

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from image_cache.errors import VideoRejected
-from image_cache.imaging import mp4, video
-from image_cache.imaging.video_mask import Mask
+from image_cache.imaging.video import frames, mp4
+from image_cache.imaging.video.mask import Mask
 from tests.support.origin import Origin
 from tests.support.pictures import decoded, is_near
 from tests.support.videos import SECRETS, alias_of, box, external, inner_moov, moov_of, replaced, url_of, with_moov
@@ -147,7 +147,7 @@ def test_a_poster_is_a_frame_of_the_open_file() -> None:
     with Path("/proc/self/fd").joinpath(str(os.memfd_create("made"))).open("w+b") as file:
         file.write(made(colour="blue", size="1920x1080"))
         file.flush()
-        poster = decoded(video.poster_of(file, 3.0))
+        poster = decoded(frames.poster_of(file, 3.0))
     assert poster.size == (1280, 720)
     assert is_near(poster.getpixel((600, 300)), (0, 0, 254), 20)  # type: ignore[arg-type]
 
@@ -162,7 +162,7 @@ def test_ffmpeg_itself_opens_no_other_file(scheme: str, origin: Origin, tmp_path
     hostile = tmp_path / "hostile.mp4"
     hostile.write_bytes(external(made(), entry))
     with hostile.open("rb") as file, contextlib.suppress(VideoRejected):
-        assert is_near(decoded(video.poster_of(file, 3.0)).getpixel((100, 100)), (254, 0, 0), 20)  # type: ignore[arg-type]
+        assert is_near(decoded(frames.poster_of(file, 3.0)).getpixel((100, 100)), (254, 0, 0), 20)  # type: ignore[arg-type]
     assert origin.requests == []
 
 
@@ -183,8 +183,8 @@ def test_ffmpeg_has_no_network_and_little_memory(tmp_path: Path, monkeypatch: py
     path = tmp_path / "made.mp4"
     path.write_bytes(made())
     with path.open("rb") as file:
-        limits, names, reached = eval(video.poster_of(file, 3.0))
-    assert limits == [video.MEMORY_BYTES, video.CPU_S, 0]
+        limits, names, reached = eval(frames.poster_of(file, 3.0))
+    assert limits == [frames.MEMORY_BYTES, frames.CPU_S, 0]
     if names != ["lo"]:
         pytest.skip("this kernel gives no network namespace to its users")
     assert reached == 101  # the network is unreachable

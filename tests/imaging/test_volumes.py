@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from image_cache.errors import DecoderFailed, FileRejected
-from image_cache.imaging import volume
-from image_cache.imaging.volume import Preview, Previewer
+from image_cache.imaging.volume import preview as previewing
+from image_cache.imaging.volume.preview import Preview, Previewer
 from tests.support.corpora import corpus, rows_to_test
 from tests.support.inside import Inside
 from tests.support.origin import Origin
@@ -160,8 +160,8 @@ def test_a_large_compressed_volume_shows_its_header_only(tmp_path: Path) -> None
 def test_a_volume_of_two_gigabytes_is_shown_without_reading_it_into_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(volume, "CPU_S", 120)  # it takes 3 of the 12 s, and ten times as long on a busy machine
-    monkeypatch.setattr(volume, "WALL_S", 120.0)
+    monkeypatch.setattr(previewing, "CPU_S", 120)  # it takes 3 of the 12 s, and ten times as long on a busy machine
+    monkeypatch.setattr(previewing, "WALL_S", 120.0)
     path = tmp_path / "large.nii"
     with path.open("wb") as file:
         file.write(nifti((1024, 1024, 1000)))

@@ -225,7 +225,7 @@ def video():
     return len(create_thumbnail_from_video("/var/lib/vinylvault/evening.mp4", timestamp=1)) > 500
 
 def volume():
-    from image_cache.imaging.volume import Previewer
+    from image_cache.imaging.volume.preview import Previewer
     return len(Previewer().preview(Path("/var/lib/vinylvault/brain.nii"), "brain.nii", "0").slices)
 
 def decoder():

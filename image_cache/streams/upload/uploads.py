@@ -209,7 +209,7 @@ class Uploads:
                 raise StorageError("upload", error.strerror or str(error)) from error
         if head[4:8] not in VIDEO_STARTS:
             return False
-        from image_cache.imaging.mp4 import is_video
+        from image_cache.imaging.video.mp4 import is_video
 
         return is_video(head)
 

@@ -9,7 +9,7 @@ from typing import IO, BinaryIO
 
 from image_cache.errors import StorageError, UploadTooLarge, VideoRejected
 from image_cache.frozen import frozen
-from image_cache.imaging import mp4, video
+from image_cache.imaging.video import frames, mp4
 
 PIECE_BYTES = 1 << 20
 
@@ -31,7 +31,7 @@ class OpenVideo:
 @contextlib.contextmanager
 def open_video(data: bytes | BinaryIO, max_bytes: int) -> Iterator[OpenVideo]:
     """Yield an uploaded video. Raises `VideoRejected` where there are none, `UploadTooLarge`, `StorageError`."""
-    if not max_bytes or not video.is_installed():
+    if not max_bytes or not frames.is_installed():
         fix = "change VINYL_VAULT_MAX_VIDEO_UPLOAD_SIZE_MB" if not max_bytes else "install ffmpeg"
         raise VideoRejected(f"This server cannot store videos. An operator can {fix}.")
     with contextlib.ExitStack() as stack:
@@ -59,7 +59,7 @@ def open_video(data: bytes | BinaryIO, max_bytes: int) -> Iterator[OpenVideo]:
 def read(opened: OpenVideo, wait_s: float | None) -> tuple[mp4.VideoFacts, bytes]:
     """Return the facts of a video and its poster. Raises `VideoRejected`, `ProgramMissing`, `DecoderBusy`."""
     facts = mp4.read_video(opened.file, opened.size_bytes)
-    return facts, video.poster_of(opened.file, facts.duration_s, wait_s=wait_s)
+    return facts, frames.poster_of(opened.file, facts.duration_s, wait_s=wait_s)
 
 
 def upright(coded: tuple[int, int], poster: tuple[int, int]) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from image_cache.db.database import DatabaseError
 from image_cache.errors import CacheError, ConfigError, DecoderFailed, FileRejected, OriginDenied, StorageError, UnknownFile
 from image_cache.files.download.bandwidth import speed_words
 from image_cache.files.paths import DIGEST
-from image_cache.imaging.volume import Preview
+from image_cache.imaging.volume.preview import Preview
 from image_cache.web.access import Role, declare_access
 from image_cache.web.actions import log_action, log_limits, log_speed
 from image_cache.web.context import may_operate, services

@@ -13,8 +13,8 @@ from typing import IO
 
 from image_cache.errors import VideoRejected
 from image_cache.frozen import frozen
-from image_cache.imaging.video_mask import Mask, Range, gaps, merged
-from image_cache.imaging.video_track import VideoTrack, chunks_of
+from image_cache.imaging.video.mask import Mask, Range, gaps, merged
+from image_cache.imaging.video.track import VideoTrack, chunks_of
 
 MAX_MOOV_BYTES = 16 << 20
 MAX_BOXES = 4096

@@ -23,7 +23,7 @@ from nibabel.spatialimages import HeaderDataError
 
 from image_cache.errors import FileRejected
 from image_cache.imaging import pillow
-from image_cache.imaging.decompress import MAX_DECOMPRESSED_BYTES, Decompressed, PlainFile, Source, decompressed
+from image_cache.imaging.volume.decompress import MAX_DECOMPRESSED_BYTES, Decompressed, PlainFile, Source, decompressed
 from image_cache.sandbox.channel import WorkerChannel
 from image_cache.sandbox.limits import BASE_BYTES, ProcessLimits, confine, leave_network
 

@@ -30,7 +30,7 @@ MAX_PREVIEWS = 16  # in memory, at most 100 KB each
 
 _START = (
     "import json, sys; root, limits = sys.argv[1:]; sys.path.insert(0, root); "
-    "from image_cache.imaging.volume_worker import main; main(**json.loads(limits))"
+    "from image_cache.imaging.volume.worker import main; main(**json.loads(limits))"
 )
 # One thread per library: the limits of the child allow no more.
 _ENVIRONMENT = {

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from image_cache.errors import VideoRejected
-from image_cache.imaging.video_mask import Range
+from image_cache.imaging.video.mask import Range
 
 
 @dataclass(slots=True)
