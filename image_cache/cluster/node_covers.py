@@ -40,7 +40,7 @@ class NodeCovers:
         """Claim no more jobs."""
         self._loader.stop()
 
-    def close(self, timeout_s: float = 10.0) -> bool:
+    def close(self, timeout_s: float = 5.0) -> bool:
         """Stop the threads and release what they hold. Return False if one did not end in time."""
         was_running = self._pool.is_running
         has_ended = self._pool.close(timeout_s)

@@ -90,7 +90,7 @@ class NodeLoader:
         try:
             delay_s = self._bring(job)
         except (DatabaseError, CacheError) as error:  # the register is away, or the decoder died
-            logger.warning("cover not brought digest=%s reason=%s", job.digest, error)
+            logger.warning("cover not brought reason=%s", error)
             delay_s = AWAY_S
         try:
             with self._jobs.database.write() as conn:

@@ -133,7 +133,7 @@ def open_covers(
         counters=Counters(),
         budget_bytes=default.budget_bytes,
         hit_log=HitLog(settings.FRONT_DIR / HITS, NAMESPACE) if settings.FRONT_DIR is not None else None,
-        recorder=HistoryRecorder(clock),
+        recorder=HistoryRecorder(clock, shared=None if shared is None else shared.index),
         clock=clock,
     )
     _complete_if_empty(cache)

@@ -171,6 +171,8 @@ class Cache:
             uses.count(sum(counts.get(name, 0) for name in ("memory_hits", "disk_hits", "misses")))
         is_due = recorder is not None and recorder.is_due(is_last=is_last)
         is_merge_due = uses is not None and uses.is_due(self.clock(), is_last=is_last)
+        if is_due and recorder is not None:
+            recorder.look()
         if touched or counts or is_due or is_merge_due:
             with self.index.database.write() as conn:
                 self.index.touch(conn, touched)

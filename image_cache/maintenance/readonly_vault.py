@@ -27,14 +27,13 @@ from image_cache.engine.stats.history import (
     DAY_S,
     SHORT_S,
     Failure,
-    HostFigures,
     Sample,
     WriteBudget,
-    hosts,
     recent_failures,
     samples,
     sd_wear,
 )
+from image_cache.engine.stats.hosts import HostFigures, hosts
 from image_cache.engine.stats.miss_ratio import MissRatioCurve, reuse_curve
 from image_cache.files.disk.index import FileIndex
 from image_cache.files.disk.runtime_limits import FileLimits, FileRuntimeLimits

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from image_cache.db.catalog import CatalogDatabase, gone_changed
-from image_cache.db.database import Connection, insert_many, parameter_marks
+from image_cache.db.connection import insert_many
+from image_cache.db.database import Connection, parameter_marks
 from image_cache.frozen import frozen
 from image_cache.models import Album
 from image_cache.records.columns import COLUMNS, album_columns, album_from, column_values

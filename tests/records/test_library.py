@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 
 from image_cache.db.catalog import CatalogDatabase
-from image_cache.engine.index import Index
 from image_cache.errors import FieldRejected, ImportRejected, StorageError, UnknownAlbum, UnknownPage
 from image_cache.imaging.color import Colour, packed
 from image_cache.import_models import ImportReport, ImportRow
@@ -25,7 +24,7 @@ from image_cache.records.library import SORTS, Library
 from image_cache.records.orders.appearance_table import RecordAppearance, RecordAppearanceTable
 from image_cache.records.table import AlbumTable
 from image_cache.text import sort_key
-from tests.support.catalogs import catalog_at
+from tests.support.catalogs import Catalogs, catalog_at
 from tests.support.clock import FakeClock
 from tests.support.statements import traced
 
@@ -345,8 +344,8 @@ def test_neighbours_stand_on_both_sides_in_artist_order(library: Library) -> Non
     assert library.neighbours(99) == library.neighbours(-1) == []
 
 
-def test_a_stale_cover_is_hidden_wherever_a_record_is_shown(catalog: CatalogDatabase, tmp_path: Path) -> None:
-    with closing(Index(tmp_path / "index.db").database) as database:
+def test_a_stale_cover_is_hidden_wherever_a_record_is_shown(catalogs: Catalogs, catalog: CatalogDatabase, tmp_path: Path) -> None:
+    with closing(catalogs.open_index(tmp_path / "index.db")) as database:
         appearances = RecordAppearanceTable(database)
         library = Library(catalog, appearances=appearances, hide_stale_cover=lambda album: replace(album, cover_url=None))
         fill(library, *(row(name, cover_url=f"https://covers.example/{name}.jpg") for name in "ab"))

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from image_cache.records.removal import RECORDS_A_WRITE, GoneRecords, RecordDepe
 from image_cache.records.search.tiers import TieredSearch
 from image_cache.records.table import AlbumTable
 from image_cache.storage.local import LocalStorage
+from tests.support.catalogs import Catalogs
 from tests.support.clock import FakeClock
 from tests.support.inside import Inside
 from tests.support.origin import jpeg
@@ -30,10 +32,9 @@ BODY = b"a picture of one's own"
 
 
 @pytest.fixture
-def looks(tmp_path: Path) -> Iterator[RecordAppearanceTable]:
-    index = Index(tmp_path / "index.db")
-    yield RecordAppearanceTable(index.database)
-    index.database.close()
+def looks(catalogs: Catalogs, tmp_path: Path) -> Iterator[RecordAppearanceTable]:
+    with closing(catalogs.open_index(tmp_path / "index.db")) as index:
+        yield RecordAppearanceTable(index)
 
 
 @pytest.fixture

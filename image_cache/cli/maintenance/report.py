@@ -13,7 +13,8 @@ from image_cache.cli.context import EXITS, CommandContext, reason, verdict_line
 from image_cache.cli.maintenance.status import StatusReport, collect, main_rows, short, since_line, today_rows
 from image_cache.cli.output import Output
 from image_cache.engine.key import Key
-from image_cache.engine.stats.history import HostFigures, WriteBudget
+from image_cache.engine.stats.history import WriteBudget
+from image_cache.engine.stats.hosts import HostFigures
 from image_cache.engine.stats.miss_ratio import MissRatioCurve
 from image_cache.maintenance.health.check import verdict
 from image_cache.maintenance.readonly_vault import ReadonlyVault

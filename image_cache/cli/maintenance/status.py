@@ -15,7 +15,8 @@ from image_cache.covers.machine_speed import measured_ms, time_limits
 from image_cache.covers.stats import CacheStats
 from image_cache.db.database import DatabaseError
 from image_cache.db.open_catalog import has_catalog
-from image_cache.engine.stats.history import Failure, HostFigures, WriteBudget
+from image_cache.engine.stats.history import Failure, WriteBudget
+from image_cache.engine.stats.hosts import HostFigures
 from image_cache.frozen import frozen
 from image_cache.maintenance.cache_figures import CacheFigures, cache_figures
 from image_cache.maintenance.counters_since import CountersSince, counters_since, counters_today, today_dicts

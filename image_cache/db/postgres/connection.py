@@ -146,7 +146,7 @@ class PgConnection:
         with told(self._path):
             cursor.executemany(statement.sql, [statement.values(values, self._tokenizer) for values in many], returning=True)
             while cursor.pgresult is not None:
-                found.append(int(cursor.fetchone()[0]))
+                found += [int(row[0]) for row in cursor]
                 if not cursor.nextset():
                     break
         return found

@@ -14,7 +14,7 @@ from image_cache.db.postgres.advisory import AdvisoryLocks
 from image_cache.db.postgres.cluster_schema import CATALOG, Tables
 from image_cache.db.postgres.connection import PgConnection, connect
 from image_cache.db.postgres.tokens import Tokenizer
-from image_cache.db.postgres.upkeep import NOTHING, SchemaState, bring_up, make_version, refuse_other, state_of
+from image_cache.db.postgres.whole import ALONE, SchemaUpkeep
 from image_cache.locks import Locks
 
 T = TypeVar("T")
@@ -27,11 +27,9 @@ _IDLE = (
 MIN_SERVER = 13
 # What is written without a wait for the disk is lost with the power, as with SQLite.
 _NOT_DURABLE = "SET LOCAL synchronous_commit = off"
-# One writer at a time, of all processes and machines: quotas, first operators and tries rely on it, as they do on BEGIN IMMEDIATE.
-_ALONE = "SELECT pg_advisory_xact_lock(hashtextextended(current_schema(), 0))"
 
 
-class PgDatabase(CatalogDatabase):
+class PgDatabase(SchemaUpkeep, CatalogDatabase):
     """One schema of a PostgreSQL database. Any thread, several processes, several machines.
 
     `where` names it in messages. The first use of a schema makes its tables, or changes those of an older version, unless `migrates`
@@ -96,7 +94,7 @@ class PgDatabase(CatalogDatabase):
         """Run one transaction, alone among all writers of the schema. Raises `Locked` if others hold the lock for too long."""
         if not self._write_lock.acquire(BUSY_TIMEOUT_S):
             raise Locked(self.path)
-        first = _ALONE if is_durable and not self._is_disposable else f"{_NOT_DURABLE}; {_ALONE}"
+        first = ALONE if is_durable and not self._is_disposable else f"{_NOT_DURABLE}; {ALONE}"
         try:
             _, conn = self._ask(lambda conn: conn.begin(first))
             self._writing.conn = conn
@@ -220,85 +218,11 @@ class PgDatabase(CatalogDatabase):
         """Return a new connection, which the caller closes. Raises `DatabaseError`."""
         return self._new()
 
-    @contextlib.contextmanager
-    def alone(self) -> Iterator[PgConnection]:
-        """Read all of the schema as it is at one moment, while no one writes. Raises `DatabaseError`."""
-        conn = self._connected()
-        try:
-            conn.begin(f"SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; {_ALONE}")
-            yield conn
-        finally:
-            conn.close()
-
-    @contextlib.contextmanager
-    def replacing(self) -> Iterator[PgConnection]:
-        """Make the schema again, empty and without tables, in one transaction, which is undone if the block raises."""
-        conn = self._new()
-        try:
-            conn.begin(f"{_ALONE}; DROP SCHEMA IF EXISTS {self._schema} CASCADE; CREATE SCHEMA {self._schema}")
-            yield conn
-            make_version(conn, self._tables)
-            conn.commit()
-        finally:
-            conn.close()
-
     def add_image_words(self, conn: PgConnection) -> None:
         """Add the words of all images of streams, for a copy of their table."""
         for row in conn.execute("SELECT number, title, description, folded FROM stream_images").fetchall():
             vector = self._tokenizer.vector(row[1:])
             conn.execute("INSERT INTO image_words (rowid, tokens) VALUES (?, CAST(? AS tsvector))", (row[0], vector))
-
-    def migration_problem(self) -> DatabaseError | None:
-        """Return why the schema does not fit this version, or why that cannot be told; None if it fits. Changes nothing."""
-        try:
-            conn = self._new()
-            try:
-                refuse_other(self.path, state_of(conn, self._schema), self._tables)
-            finally:
-                conn.close()
-        except DatabaseError as error:
-            return error
-        return None
-
-    def level(self) -> int:
-        """Return the level of the schema."""
-        return self._answer(lambda conn: state_of(conn, self._schema)).level
-
-    def exists(self) -> bool:
-        """Return True if the schema has tables of ours."""
-        conn = self._new()
-        try:
-            return state_of(conn, self._schema) != NOTHING
-        finally:
-            conn.close()
-
-    def migrate(self) -> tuple[int, int]:
-        """Bring the schema up to date, once even if other nodes do the same; return its level before and after. Raises `DatabaseError`."""
-        conn = self._new()
-        try:
-            return bring_up(conn, self.path, self._schema, self._tables)
-        finally:
-            conn.close()
-
-    def check(self) -> None:
-        state = self._answer(lambda conn: state_of(conn, self._schema))
-        refuse_other(self.path, state, self._tables)
-
-    def survey(self) -> tuple[int, str, SchemaState | None, int]:
-        """Return the server's major version and encoding, the state of the schema (None: it is new), and its records and streams."""
-        conn = self._new()
-        try:
-            number, encoding = conn.execute(
-                "SELECT CAST(current_setting('server_version_num') AS bigint), current_setting('server_encoding')"
-            ).fetchone()  # type: ignore[misc]
-            server = number // 10_000
-            state = state_of(conn, self._schema)
-            if state == NOTHING:
-                return server, encoding, None, 0
-            count = conn.execute("SELECT (SELECT count(*) FROM albums) + (SELECT count(*) FROM streams)").fetchone()[0]  # type: ignore[index]
-            return server, encoding, state, int(count)
-        finally:
-            conn.close()
 
     def _connected(self) -> PgConnection:
         """Return a new connection to a schema that was looked at."""
@@ -331,13 +255,3 @@ class PgDatabase(CatalogDatabase):
                 self._probing.release()
         self._silence = ""
         return conn
-
-    def _look_at_schema(self, conn: PgConnection) -> None:
-        """Bring the schema up to date if that is ours to do, and refuse one that does not fit. Raises `WrongVersion`."""
-        state = state_of(conn, self._schema)
-        if state.level < self._tables.level and self._migrates and not self._is_reader:
-            bring_up(conn, self.path, self._schema, self._tables)
-            state = state_of(conn, self._schema)
-        if state == NOTHING and self._is_reader:
-            raise OperationalError(f"{self.path} has no schema {self._schema} yet")
-        refuse_other(self.path, state, self._tables)

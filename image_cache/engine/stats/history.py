@@ -10,10 +10,11 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from image_cache.db.database import Connection, Database
+from image_cache.db.database import Connection, Database, DatabaseError
 from image_cache.engine.stats.counters import Latencies
 from image_cache.frozen import frozen
 
@@ -65,21 +66,6 @@ class Sample:
 
 
 @frozen
-class HostFigures:
-    """Fetches from one host since the index was created. `median_ms` is mostly of the last thousand fetches."""
-
-    lane: str
-    fetches: int
-    failures: int
-    fetched_bytes: int
-    median_ms: float | None
-    used_at: float
-    failures_in_row: int = 0
-    paused_until: float = 0.0  # 0 if the host is not paused
-    reason: str = ""
-
-
-@frozen
 class Failure:
     """A failure of a cover. `retry_at` is 0 if there is no automatic retry."""
 
@@ -117,14 +103,22 @@ class _Host:
 class HistoryRecorder:
     """Statistics of this process since its last row. Thread-safe; `write` runs in the transaction of the flush."""
 
-    def __init__(self, clock: Callable[[], float] = time.time, io: Path = Path("/proc/self/io")) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.time,
+        io: Path = Path("/proc/self/io"),
+        shared: Database | None = None,
+    ) -> None:
+        """`shared` is the database of the queue of jobs if that is not the index."""
         self._clock = clock
+        self._shared = shared
         self._io = io
         self._lock = threading.Lock()  # protects _counts and _hosts
         self._counts: Counter[str] = Counter()
         self._hosts: dict[str, _Host] = {}
         self._pid, self._written_bytes = os.getpid(), written_bytes(io)
         self._wrote_at, self._trimmed_at = 0.0, 0.0
+        self._waiting = 0
 
     def record_fetch(self, lane: str, seconds: float, size_bytes: int) -> None:
         """Record a response of an origin."""
@@ -154,6 +148,13 @@ class HistoryRecorder:
             bool(self._counts or self._hosts) or now - self._wrote_at >= HEARTBEAT_S or self._unrecorded_bytes() >= NOTABLE_BYTES
         )
 
+    def look(self) -> None:
+        """Count the jobs outside the index, before its transaction: their database may be away. Then the last count is the best."""
+        if self._shared is not None:
+            with suppress(DatabaseError):
+                row = self._shared.row("SELECT entries FROM totals WHERE namespace = 'jobs'")
+                self._waiting = int(row[0]) if row else 0
+
     def write(self, conn: Connection) -> None:
         """Add the statistics to the current rows, and remove old rows."""
         now = int(self._clock())
@@ -167,7 +168,7 @@ class HistoryRecorder:
         for host in hosts.values():
             latency.merge(host.latency)
         for span_s in KEPT_S:
-            _add_sample(conn, span_s, now - now % span_s, counts, latency)
+            _add_sample(conn, (span_s, now - now % span_s), counts, latency, self._waiting)
         for lane, host in hosts.items():
             _add_host(conn, lane, host, now)
         if now - self._trimmed_at >= LONG_S or now < self._trimmed_at:
@@ -226,31 +227,6 @@ def remove_samples(database: Database, before: float) -> int:
         return conn.execute("DELETE FROM samples WHERE at < ?", (int(before),)).rowcount
 
 
-def hosts(database: Database, now: float, limit: int = 50, *, lanes: Database | None = None) -> list[HostFigures]:
-    """Return the hosts that were fetched from, the last used first, and all hosts with failures.
-
-    `lanes` is the database of hosts in trouble, if that is another one.
-    """
-    troubled = {row[0]: row[1:] for row in (lanes or database).rows("SELECT lane, failures, paused_until, reason FROM lanes")}
-    rows = [
-        (*row, *troubled.pop(row[0], (None, None, None)))
-        for row in database.rows("SELECT lane, fetches, failures, fetched_bytes, latency, used_at FROM hosts")
-    ]
-    rows += [(lane, 0, 0, 0, "", until, in_row, until, reason) for lane, (in_row, until, reason) in troubled.items()]
-    rows.sort(key=lambda row: row[5], reverse=True)
-    found = []
-    for lane, fetches, failures, fetched_bytes, text, used_at, in_row, until, reason in rows[:limit]:
-        is_paused = until is not None and now < until <= now + DAY_S  # a later time was written by a wrong clock
-        median_ms = Latencies(text).quantile_ms(0.5)
-        figures = HostFigures(lane, fetches, failures, fetched_bytes, median_ms, used_at, in_row or 0)
-        if is_paused or in_row:
-            figures = HostFigures(
-                lane, fetches, failures, fetched_bytes, median_ms, used_at, in_row, until if is_paused else 0.0, reason
-            )
-        found.append(figures)
-    return found
-
-
 def store_failure(conn: Connection, failure: Failure) -> None:
     """Add the failure to the latest hundred."""
     (number,) = conn.execute(
@@ -285,8 +261,8 @@ def _day(at: float) -> str:
     return datetime.datetime.fromtimestamp(at).astimezone().date().isoformat()
 
 
-def _add_sample(conn: Connection, span_s: int, at: int, counts: Mapping[str, int], latency: Latencies) -> None:
-    row = conn.execute("SELECT latency FROM samples WHERE span_s = ? AND at = ?", (span_s, at)).fetchone()
+def _add_sample(conn: Connection, key: tuple[int, int], counts: Mapping[str, int], latency: Latencies, queued: int) -> None:
+    row = conn.execute("SELECT latency FROM samples WHERE span_s = ? AND at = ?", key).fetchone()
     merged = Latencies(row[0] if row else "")
     merged.merge(latency)
     adding = ", ".join(f"{name} = {name} + excluded.{name}" for name in COUNTS)
@@ -295,10 +271,10 @@ def _add_sample(conn: Connection, span_s: int, at: int, counts: Mapping[str, int
         f" SELECT ?, ?, {', '.join('?' * len(COUNTS))},"
         " coalesce((SELECT sum(entries) FROM totals WHERE namespace != 'jobs'), 0),"
         " coalesce((SELECT sum(bytes) FROM totals WHERE namespace != 'jobs'), 0),"
-        " coalesce((SELECT entries FROM totals WHERE namespace = 'jobs'), 0), ?"
+        " coalesce((SELECT entries FROM totals WHERE namespace = 'jobs'), 0) + ?, ?"
         f" WHERE true ON CONFLICT (span_s, at) DO UPDATE SET {adding}, entries = excluded.entries, size_bytes = excluded.size_bytes,"
         " queued = max(queued, excluded.queued), latency = excluded.latency",
-        (span_s, at, *(counts.get(name, 0) for name in COUNTS), str(merged)),
+        (*key, *(counts.get(name, 0) for name in COUNTS), queued, str(merged)),
     )
 
 

@@ -1,7 +1,7 @@
 """Repair of covers: a damaged variant is made again from the one that it is always made from, or fetched again."""
 
 from image_cache.covers import NAMESPACE, WARM, ImageCache
-from image_cache.covers.states import is_resting, wants_of
+from image_cache.covers.states import is_fetched, is_resting, wants_of
 from image_cache.engine.cache import is_intact
 from image_cache.engine.job import LoadRequest
 from image_cache.engine.key import Key
@@ -64,6 +64,10 @@ class CoverRepair:
     def _fetch_again(self, key: Key) -> bool:
         """Enqueue a fetch if the cover can be fetched now. Only then the damaged entry is deleted: the job would find it."""
         image = self._covers.registry.get(key.digest)
+        if image is not None and self._covers.shared is not None and is_fetched(image):
+            self._cache.delete([key])  # the other nodes have it, whether or not its origin answers
+            self._covers.enqueue_digests([key.digest], WARM)
+            return True
         if image is None or is_resting(image, self._covers.clock()):
             return False
         if any(lane == image.lane for lane, _, _ in self._covers.jobs.paused_hosts()):

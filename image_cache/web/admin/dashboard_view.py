@@ -3,7 +3,8 @@
 import time
 from typing import TYPE_CHECKING
 
-from image_cache.engine.stats.history import DAY_S, LONG_S, HostFigures
+from image_cache.engine.stats.history import DAY_S, LONG_S
+from image_cache.engine.stats.hosts import HostFigures
 from image_cache.files.listing import entries
 from image_cache.frozen import frozen
 from image_cache.maintenance.cache_figures import cache_figures

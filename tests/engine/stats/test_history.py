@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -19,13 +20,14 @@ from image_cache.engine.stats.history import (
     Failure,
     HistoryRecorder,
     Sample,
-    hosts,
     recent_failures,
     samples,
     sd_wear,
     store_failure,
     written_bytes,
 )
+from image_cache.engine.stats.hosts import hosts
+from tests.support.catalogs import Catalogs
 from tests.support.clock import FakeClock
 from tests.support.covers import covers_at
 from tests.support.engine import key, open_cache, webp
@@ -195,6 +197,26 @@ def test_the_maximum_of_queued_jobs_is_kept(cache: Cache, clock: FakeClock) -> N
     recorder_of(cache).add({"disk_hits": 1})
     cache.flush(is_last=True)
     assert samples(cache.index.database, clock.now)[0].queued == 9
+
+
+def test_jobs_and_hosts_of_a_queue_that_nodes_share_are_among_the_figures(
+    catalogs: Catalogs, cache: Cache, clock: FakeClock, io: Io, tmp_path: Path
+) -> None:
+    with closing(catalogs.open_index(tmp_path / "shared.db")) as shared:
+        cache.recorder = HistoryRecorder(clock, io.path, shared)
+        jobs = JobQueue(shared, limit=100, total=3, per_lane=2, clock=clock)
+        jobs.put([LoadRequest(key(n).digest, "a.example") for n in range(4)], VISIBLE)
+        with shared.write() as conn:
+            for lane in ("a.example", "b.example"):
+                jobs.record_host_failure(conn, lane, "down", pause_s=60.0)
+        recorder_of(cache).record_fetch("a.example", 0.2, 100)
+        cache.flush(is_last=True)
+        assert samples(cache.index.database, clock.now)[0].queued == 4
+        found = hosts(cache.index.database, clock.now, lanes=shared)
+        assert [(host.lane, host.fetches, host.failures_in_row, host.paused_until) for host in found] == [
+            ("b.example", 0, 1, clock.now + 60),
+            ("a.example", 1, 1, clock.now + 60),
+        ]
 
 
 def test_bytes_written_by_a_forked_process_are_counted_from_zero(
