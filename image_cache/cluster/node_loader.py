@@ -5,7 +5,6 @@ asked would ask again for ever.
 """
 
 import logging
-import time
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Protocol
@@ -75,7 +74,7 @@ class NodeLoader:
         self._is_paused = is_paused
         self._wake = wake
         self._is_stopping = False
-        # Since when an image is waited for: monotonic times by digest. A hint, which needs no lock.
+        # Since when an image is waited for, by digest. A hint, which needs no lock.
         self._waiting_since: dict[str, float] = {}
 
     def stop(self) -> None:
@@ -142,8 +141,11 @@ class NodeLoader:
         """Return for how long this image has been waited for."""
         if len(self._waiting_since) >= MAX_WAITING:
             self._waiting_since = {}
-        now = time.monotonic()
-        return now - self._waiting_since.setdefault(digest, now)
+        now = self._jobs.clock()
+        since = self._waiting_since.setdefault(digest, now)
+        if since > now:  # the clock was set back
+            self._waiting_since[digest] = since = now
+        return now - since
 
     def _is_fresh(self, image: ImageRecord) -> bool:
         """Return True if the node that fetched the image may still be storing it."""
