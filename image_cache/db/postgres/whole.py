@@ -14,6 +14,7 @@ from image_cache.db.postgres.upkeep import NOTHING, SchemaState, bring_up, make_
 T = TypeVar("T")
 # One writer at a time, of all processes and machines: quotas, first operators and tries rely on it, as they do on BEGIN IMMEDIATE.
 ALONE = "SELECT pg_advisory_xact_lock(hashtextextended(current_schema(), 0))"
+_PATIENT = "SET LOCAL idle_in_transaction_session_timeout = 0"  # the other side of a copy takes its time
 
 
 class SchemaUpkeep(ABC):
@@ -39,7 +40,7 @@ class SchemaUpkeep(ABC):
         """Read all of the schema as it is at one moment, while no one writes. Raises `DatabaseError`."""
         conn = self._connected()
         try:
-            conn.begin(f"SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; {ALONE}")
+            conn.begin(f"SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; {_PATIENT}; {ALONE}")
             yield conn
         finally:
             conn.close()
@@ -49,7 +50,7 @@ class SchemaUpkeep(ABC):
         """Make the schema again, empty and without tables, in one transaction, which is undone if the block raises."""
         conn = self._new()
         try:
-            conn.begin(f"{ALONE}; DROP SCHEMA IF EXISTS {self._schema} CASCADE; CREATE SCHEMA {self._schema}")
+            conn.begin(f"{_PATIENT}; {ALONE}; DROP SCHEMA IF EXISTS {self._schema} CASCADE; CREATE SCHEMA {self._schema}")
             yield conn
             make_version(conn, self._tables)
             conn.commit()
