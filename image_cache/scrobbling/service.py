@@ -108,7 +108,7 @@ class Scrobbling:
         """Queue the tracks of sides that are over, and start the task if anything is due. A periodic job: idle, two SELECTs."""
         try:
             self._enqueue()
-            if self.rows.due(self._clock()):
+            if self._due():
                 self._start()
         except DatabaseError as error:
             logger.warning("scrobbles deferred reason=%s", error)
@@ -129,7 +129,12 @@ class Scrobbling:
     def _start(self) -> None:
         latest = self._tasks.latest(SCROBBLE)
         if latest is None or latest.is_over:
-            self._tasks.start(SCROBBLE, {})
+            self._tasks.start(SCROBBLE, {}, is_here=True)
+
+    def _due(self) -> list[Scrobbler]:
+        """Return the connections that something is due of. Tokens are files: with several nodes only those that this one has."""
+        due = self.rows.due(self._clock())
+        return [one for one in due if not self.rows.db.node or self._token(one.account_id, one.service).exists()]
 
     def _enqueue(self) -> None:
         while sides := self.rows.heard(self._clock(), SIDES_AT_A_TIME):
@@ -143,7 +148,7 @@ class Scrobbling:
     def _run(self, task: Task) -> Mapping[str, Any]:
         """Task: test new tokens, then send what is due, one connection after the other."""
         sent = 0
-        for scrobbler in self.rows.due(self._clock()):
+        for scrobbler in self._due():
             task.check()
             sent += self._run_one(task, scrobbler)
         return {"scrobbles": sent}

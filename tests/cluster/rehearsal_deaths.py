@@ -24,6 +24,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.server, pytest.mark.postgres]
 ROUNDS = int(os.environ.get("ROUNDS", "20"))
 PER_HOST = 2
 WITHIN_S = 12.0
+# With the store away as well, another node waits so long for what the first one has fetched, before it fetches for itself.
+WITHIN_S_WITHOUT_STORE = 65.0
 STILL_S = 30.0
 WATCHED_S = 5.0  # for so long a node that woke is watched
 GIVEN_UP_S = 100.0
@@ -118,7 +120,7 @@ def after_the_store(cluster: Cluster, origin: Origin, gate: threading.Event) -> 
 PHASES: dict[str, Callable[[Cluster, Origin, threading.Event], tuple[Node, list[str]]]] = {
     "while it fetches": while_fetching,
     "while it renders": while_rendering,
-    "before it has put it into the store": before_the_store,
+    "while the store is away, so that no one else has it": before_the_store,
     "when it has put it into the store": after_the_store,
 }
 
@@ -154,7 +156,7 @@ def test_another_node_goes_on_after_a_kill(cluster: Cluster, origin: Origin, fig
     figures.update({"median s to the picture": sorted(waits)[len(waits) // 2], "slowest s": max(waits)})
     assert lost == 0
     assert twice <= ROUNDS * PER_HOST
-    assert max(waits) <= WITHIN_S
+    assert max(waits) <= (WITHIN_S_WITHOUT_STORE if PHASES[phase] is before_the_store else WITHIN_S)
 
 
 def sleeps_while_another_takes_over(

@@ -260,3 +260,26 @@ def test_a_node_with_another_key_says_so_in_one_line_and_does_not_start(cluster:
         assert not (stranger.folder / "state").exists()
     finally:
         stranger.close()
+
+
+def test_a_cover_that_was_uploaded_at_one_node_is_shown_by_the_other_and_leaves_both(cluster: Cluster, owner: Browser) -> None:
+    one, other = cluster.nodes
+    one.import_albums([{"artist": "Somebody", "title": "Uploaded"}])
+    found = re.search(r"/album/(\d+)", owner.get("/?q=uploaded", "text/html").body.decode())
+    assert found
+    album = f"/album/{found[1]}"
+    data, kind = multipart({"csrf_token": owner.token}, (photo(42, 300, 300),))
+    assert (
+        owner.ask("POST", f"{album}/cover/upload", data.replace(b'"files"', b'"picture"'), {"Content-Type": kind}).status == 303
+    )
+    assert len([path for path in cluster.objects() if path.parent.name == "own"]) == 1
+
+    shown = re.search(r"/cache/detail/[0-9a-f]{64}", at(other, owner).get(album, "text/html").body.decode())
+    assert shown
+    for node in cluster.nodes:
+        wait_until(lambda node=node: at(node, owner).get(f"{shown[0]}.webp").status == 200)
+    held = {node.name: len(node.files("cache/covers")) for node in cluster.nodes}
+    assert all(held.values()), held
+    assert post(at(other, owner), f"{album}/cover/remove").status == 303
+    assert not [path for path in cluster.objects() if path.parent.name == "own"]
+    wait_until(lambda: not any(node.files("cache/covers") for node in cluster.nodes))

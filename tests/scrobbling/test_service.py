@@ -400,3 +400,22 @@ def test_an_idle_background_starts_no_task(home: Home) -> None:
     before = home.services.tasks.latest(SCROBBLE)
     home.run()
     assert home.services.tasks.latest(SCROBBLE) == before
+
+
+def test_a_node_without_the_token_leaves_it_to_the_one_that_has_it(home: Home, listenbrainz: ListenBrainzServer) -> None:
+    """It stopped the connection: tokens are files of one node, and the catalogue is that of all."""
+    home.connect(LISTENBRAINZ, TOKEN)
+    home.play_side()
+    before = home.services.tasks.latest(SCROBBLE)
+    scrobbling = home.services.scrobbling
+    there, scrobbling._folder = scrobbling._folder, home.settings.state_dir / "another node"
+    scrobbling.rows.db.node = "another"
+    home.run()
+    assert home.services.tasks.latest(SCROBBLE) == before
+    assert listenbrainz.listens() == []
+    scrobbling._folder, scrobbling.rows.db.node = there, ""
+    home.run()
+    assert listenbrainz.listens() == SIDE
+    state = home.state(LISTENBRAINZ).scrobbler
+    assert state is not None
+    assert state.state == "on"

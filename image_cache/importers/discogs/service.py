@@ -145,8 +145,8 @@ class DiscogsService:
         self.connection.untested.write(token.strip())
 
     def test(self) -> int:
-        """Start a test of the token; return the task."""
-        return self._tasks.start(TEST, {})
+        """Start a test of the token, where it is; return the task."""
+        return self._tasks.start(TEST, {}, is_here=True)
 
     def sync(self) -> int:
         """Start a sync, unless one is in progress; return the task."""
