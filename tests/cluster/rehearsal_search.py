@@ -15,7 +15,7 @@ from tests.support.vault import ROOT, Vault
 pytestmark = [pytest.mark.slow, pytest.mark.server, pytest.mark.postgres]
 
 FOUND = re.compile(r'href="/album/(\d+)')
-NOTHING = "Nothing filed under"
+NOTHING = "<h2>Nothing filed under"
 WORDS = (
     "ac/dc",
     "ac dc",
