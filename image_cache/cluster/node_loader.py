@@ -5,7 +5,6 @@ asked would ask again for ever.
 """
 
 import logging
-import time
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Protocol
@@ -23,7 +22,7 @@ from image_cache.frozen import frozen
 logger = logging.getLogger(__name__)
 
 AWAY_S = 5.0  # until a job looks again whether the store answers, or another node has stored the image
-LOST_S = 20.0  # the same for an object that the store has lost: nodes that have it store it again within seconds
+LOST_S = 10.0  # how long a node that has what the store lacks may take to store it: it looks every five seconds
 ASKED_S = 2.0  # until a job looks whether the fetch that it asked for has ended
 PATIENCE_S = 90.0  # how long it waits for the store and for other nodes, before this node fetches for itself
 FRESH_S = 60.0  # a node that has fetched an image stores it within this time
@@ -75,7 +74,7 @@ class NodeLoader:
         self._is_paused = is_paused
         self._wake = wake
         self._is_stopping = False
-        # Since when an image is waited for: monotonic times by digest. A hint, which needs no lock.
+        # Since when an image is waited for, by digest. A hint, which needs no lock.
         self._waiting_since: dict[str, float] = {}
 
     def stop(self) -> None:
@@ -128,12 +127,18 @@ class NodeLoader:
         if not self._shared.missing(stored, job.variants):
             self._waiting_since.pop(image.digest, None)
             return None
-        if not self._shared.has_tier or self._waited_s(image.digest) >= PATIENCE_S:
+        waited_s = self._waited_s(image.digest)
+        if not self._shared.has_tier or waited_s >= PATIENCE_S:
             return self._fetch(job, image)
-        if is_away or self._shared.is_away():
+        is_away = is_away or self._shared.is_away()
+        is_base = bool(
+            self._shared.missing(stored, ())
+        )  # otherwise a further variant, which the first node that needs it renders
+        if is_base and is_stored and not is_away:
+            self._shared.report_lost(image)
+        if is_away or (is_base and (waited_s < LOST_S or self._is_fresh(image))):
             return AWAY_S
-        is_base = bool(self._shared.missing(stored, ()))
-        return self._ask_others(job, image, is_lost=is_base and is_stored, is_fresh=is_base and self._is_fresh(image))
+        return self._ask_others(job, image)
 
     def _stored(self, image: ImageRecord) -> set[str]:
         return self._cache.index.variants_of([image.digest]).get(image.digest, set())
@@ -142,23 +147,18 @@ class NodeLoader:
         """Return for how long this image has been waited for."""
         if len(self._waiting_since) >= MAX_WAITING:
             self._waiting_since = {}
-        now = time.monotonic()
-        return now - self._waiting_since.setdefault(digest, now)
+        now = self._jobs.clock()
+        since = self._waiting_since.setdefault(digest, now)
+        if since > now:  # the clock was set back
+            self._waiting_since[digest] = since = now
+        return now - since
 
     def _is_fresh(self, image: ImageRecord) -> bool:
         """Return True if the node that fetched the image may still be storing it."""
         return image.fetched_at is not None and abs(self._queues.shared.clock() - image.fetched_at) < FRESH_S
 
-    def _ask_others(self, job: Job, image: ImageRecord, *, is_lost: bool, is_fresh: bool) -> float:
-        """Let one node store what the second tier lacks; return the seconds until it is worth a look.
-
-        First those that have it, then the one that claims a job for it, which fetches the image once for all of them.
-        """
-        if is_lost:
-            self._shared.report_lost(image)
-            return LOST_S
-        if is_fresh:
-            return AWAY_S
+    def _ask_others(self, job: Job, image: ImageRecord) -> float:
+        """Let one node fetch for all of them, and store it, what no node has; return the seconds until it is worth a look."""
         if not self._is_resting(image, self._queues.shared.clock()):
             self._queues.shared.put([LoadRequest(image.digest, image.lane, job.variants)], job.priority)
             self._wake()

@@ -62,6 +62,4 @@ def machine() -> str:
     names = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
     memory = int(Path("/proc/meminfo").read_text(encoding="ascii").split()[1]) / 1e6
     kind = f"{names[0]}, {len(names)} cores" if names else f"{os.cpu_count()} cores"
-    return (
-        f"Machine: {kind}, {memory:.0f} GB, {platform.machine()}, Python {platform.python_version()}, Linux {platform.release()}."
-    )
+    return f"Machine: {kind}, {memory:.0f} GB, {platform.machine()}, Python {platform.python_version()}."

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.cluster.cluster import Cluster, Engines
+from tests.cluster.front import BEHIND, ClusterFront
 from tests.support.stage import photo
 from tests.support.visitor import SLUG, Browser, prepared
 
@@ -14,7 +15,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.server, pytest.mark.postgres]
 
 @pytest.fixture(scope="module")
 def cluster(engines: Engines) -> Iterator[Cluster]:
-    with Cluster(engines, 2) as running:
+    with Cluster(engines, 2, **BEHIND) as running:
         yield running
 
 
@@ -61,3 +62,16 @@ def test_a_record_imported_on_one_node_is_found_on_the_other(cluster: Cluster) -
         page = other.get(f"/?q={words}", Accept="text/html").body.decode()
         assert found in page
         assert missing not in page
+
+
+def test_nginx_passes_a_stopped_node_over_and_keeps_no_image_of_a_stream(cluster: Cluster, owner: Browser) -> None:
+    image_id = owner.upload(photo(100)).json()["results"][0]["image_id"]
+    path = f"/streams/{SLUG}/images/{image_id}/detail"
+    with ClusterFront(cluster) as front:
+        assert [Browser(front).get(path).status for _ in range(4)] == [200] * 4
+        body = json.dumps({"visibility": "private"}).encode()
+        assert owner.ask("PATCH", f"/api/images/{image_id}", body, {"Content-Type": "application/json"}).status == 200
+        assert [Browser(front).get(path).status for _ in range(4)] == [404] * 4
+        cluster.nodes[1].stop()
+        assert [front.get("/about").status for _ in range(10)] == [200] * 10
+        cluster.nodes[1].start()

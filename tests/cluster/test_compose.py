@@ -38,6 +38,13 @@ def test_the_settings_for_kubernetes_are_accepted_together(tmp_path: Path) -> No
     assert len(rows) > 10
 
 
+def test_its_probes_are_routes() -> None:
+    document = (ROOT / "docs/openapi.yaml").read_text(encoding="utf-8")
+    probed = set(re.findall(r"path: (/\w+)", KUBERNETES)) | set(re.findall(r"127\.0\.0\.1:5000(/\w+)", COMPOSE))
+    assert probed == {"/livez", "/readyz"}
+    assert all(f"\n  {path}:\n" in document for path in probed)
+
+
 def test_nginx_asks_the_nodes_that_there_are() -> None:
     nodes = re.findall(r"^  (node\d+):\n", COMPOSE.partition("services:")[2].partition("\nvolumes:")[0], re.MULTILINE)
     assert len(nodes) == 2
