@@ -81,7 +81,7 @@ class Settings:
     # The catalogue elsewhere
     DATABASE: str = setting(
         "",
-        "Keep the catalogue in PostgreSQL 13 or newer: `postgresql://user@host:port/database`, without a password. TLS is required unless the host is this machine; `sslmode=verify-full` checks its name too. The register of covers and their jobs are there too. Several nodes can share it: see CLUSTER.md. `backup` does not include it. Empty: SQLite.",
+        "Keep the catalogue in PostgreSQL 13 or newer: `postgresql://user@host:port/database`, without a password. TLS is required unless the host is this machine; `sslmode=verify-full` checks its name too. The register of covers and their jobs are there too. Several nodes can share it: [CLUSTER](CLUSTER.md). `backup` does not include it: use `pg_dump`. Empty: SQLite.",
         "VINYL_VAULT_DATABASE",
     )
     DATABASE_PASSWORD_FILE: Path | None = setting(

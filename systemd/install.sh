@@ -759,7 +759,7 @@ main() {
       do_import import "$@"
       return
       ;;
-    status | health | cleanup | report | monitor | explain | verify | preload | clear | probe | selftest | sync | discogs | scan | remove | alerts | log | reset-counters | users | streams | files | storage)
+    status | health | cleanup | report | monitor | explain | verify | preload | clear | probe | selftest | sync | discogs | scan | remove | alerts | log | reset-counters | users | streams | files | storage | migrate | move)
       need_root "$command" "$@"
       need_installed
       as_service venv/bin/python -m image_cache.cli "$command" "$@"

@@ -23,13 +23,23 @@ MAX_APART_S = 5.0  # clocks; beyond that pauses and expiries of one node look wr
 DIFFERS = {
     "store": ("VINYL_VAULT_S3_BUCKET", "the other nodes keep original images elsewhere; use the same storage, bucket and prefix"),
     "key": ("VINYL_VAULT_SECRET_KEY_FILE", "this is not the key of the other nodes; copy their file"),
+    # They decide the names of all covers: nodes that differ would take them from each other, and fetch them again and again.
+    "covers": (
+        "VINYL_VAULT_DETAIL_SIZE",
+        "the other nodes render covers differently; use the same THUMBNAIL_SIZE, DETAIL_SIZE, IMAGE_QUALITY and RECIPE",
+    ),
 }
 
 
 def fingerprints(settings: Settings, key: bytes) -> dict[str, int]:
     """Return what has to be equal on all nodes, as whole numbers that give nothing away."""
     place = (settings.STORAGE, settings.S3_BUCKET, settings.S3_PREFIX.strip("/")) if settings.STORAGE == "s3" else ("local", key)
-    return {"store": _number(repr(place).encode()), "key": _number(hmac.digest(key, b"node key", "sha256"))}
+    covers = (settings.THUMBNAIL_SIZE, settings.DETAIL_SIZE, settings.IMAGE_QUALITY, settings.RECIPE)
+    return {
+        "covers": _number(repr(covers).encode()),
+        "store": _number(repr(place).encode()),
+        "key": _number(hmac.digest(key, b"node key", "sha256")),
+    }
 
 
 def check_settings(settings: Settings) -> None:

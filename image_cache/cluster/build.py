@@ -74,13 +74,14 @@ class Cluster:
         self.index.close()
 
     def _beat(self) -> None:
-        if not self.node.is_known:  # the database was away at the start
-            try:
-                self.node.join()
-            except (DatabaseError, ConfigError) as error:
-                logger.warning("node not announced yet node=%s reason=%s", self.node.name, error)
-                return
-        self.node.beat()
+        with self.catalog.patience():
+            if not self.node.is_known:  # the database was away at the start
+                try:
+                    self.node.join()
+                except (DatabaseError, ConfigError) as error:
+                    logger.warning("node not announced yet node=%s reason=%s", self.node.name, error)
+                    return
+            self.node.beat()
 
     def _cut(self) -> None:
         """Break the connections to a server that does not answer, before they keep all threads of requests waiting."""
@@ -91,7 +92,9 @@ class Cluster:
 
     def _look(self, jobs: JobQueue, wake: Callable[[], None]) -> None:
         try:
-            if jobs.release_dead():
+            with self.index.patience():
+                is_any_free = jobs.release_dead() > 0
+            if is_any_free:
                 wake()
         except DatabaseError as error:
             if not self._is_away:

@@ -41,6 +41,12 @@ _SHARED_HALF = """
                 + CASE WHEN new.is_final = 1 AND new.fetched_at IS NULL THEN 1 ELSE 0 END
         WHERE namespace = new.namespace;
     END;
+    -- What is in the store has the name of the old digest.
+    DROP TRIGGER images_moved;
+    CREATE TRIGGER images_moved AFTER UPDATE OF digest ON images WHEN new.digest <> old.digest BEGIN
+        DELETE FROM looks WHERE digest = old.digest;
+        UPDATE images SET stored_at = NULL WHERE digest = new.digest;
+    END;
     DROP TRIGGER images_fetched;
     CREATE TRIGGER images_fetched AFTER UPDATE OF fetched_at ON images WHEN new.fetched_at IS NOT NULL BEGIN
         INSERT INTO looks (digest) VALUES (new.digest)

@@ -22,10 +22,13 @@ from image_cache.frozen import frozen
 logger = logging.getLogger(__name__)
 
 AWAY_S = 5.0  # until a job looks again whether the store answers, or another node has stored the image
-SHARE_WAIT_S = 60.0  # how long another node has to store what it fetched, before this one fetches for itself
-LOST_WAIT_S = 20.0  # the same for an object that the store has lost: nodes that have it notice within seconds
+LOST_S = 10.0  # how long a node that has what the store lacks may take to store it: it looks every five seconds
+ASKED_S = 2.0  # until a job looks whether the fetch that it asked for has ended
+PATIENCE_S = 90.0  # how long it waits for the store and for other nodes, before this node fetches for itself
+FRESH_S = 60.0  # a node that has fetched an image stores it within this time
 BUSY_S = 1.0  # until a job asks again for a slot of its host
 FULL_S = 300.0  # this disk takes no more
+MAX_WAITING = 4096
 
 
 class FetchingLoader(Protocol):
@@ -58,6 +61,7 @@ class NodeLoader:
         loader: FetchingLoader,
         is_resting: Callable[[ImageRecord, float], bool],
         is_paused: Callable[[], bool],
+        wake: Callable[[], None],
     ) -> None:
         self._node = node
         self._queues = queues
@@ -68,7 +72,10 @@ class NodeLoader:
         self._loader = loader
         self._is_resting = is_resting
         self._is_paused = is_paused
+        self._wake = wake
         self._is_stopping = False
+        # Since when an image is waited for, by digest. A hint, which needs no lock.
+        self._waiting_since: dict[str, float] = {}
 
     def stop(self) -> None:
         """Claim no more jobs."""
@@ -106,35 +113,56 @@ class NodeLoader:
         image = self._registry.get(job.digest)
         if image is None or image.fetched_at is None or job.attempts > MAX_ATTEMPTS:
             return None
-        is_stored = self._shared.is_stored(image.digest)
+        is_stored, is_away = self._shared.is_stored(image.digest), False
         stored = self._stored(image)
         if is_stored:
             try:
                 found = self._shared.get(image, stored, job.variants)
             except StorageError:
-                return AWAY_S
+                found, is_away = {}, True
             if found and not self._shared.keep(found):
                 return FULL_S
             stored |= {key.variant for key in found}
         stored = self._loader.derive(image, stored, job.variants)
         if not self._shared.missing(stored, job.variants):
+            self._waiting_since.pop(image.digest, None)
             return None
-        # A further variant is rendered by the first node that needs it; the base ones must come from the node that fetched.
-        wait_s = self._wait_s(image, is_stored=is_stored) if self._shared.missing(stored, ()) else 0.0
-        return wait_s if wait_s > 0 else self._fetch(job, image)
+        waited_s = self._waited_s(image.digest)
+        if not self._shared.has_tier or waited_s >= PATIENCE_S:
+            return self._fetch(job, image)
+        is_away = is_away or self._shared.is_away()
+        is_base = bool(
+            self._shared.missing(stored, ())
+        )  # otherwise a further variant, which the first node that needs it renders
+        if is_base and is_stored and not is_away:
+            self._shared.report_lost(image)
+        if is_away or (is_base and (waited_s < LOST_S or self._is_fresh(image))):
+            return AWAY_S
+        return self._ask_others(job, image)
 
     def _stored(self, image: ImageRecord) -> set[str]:
         return self._cache.index.variants_of([image.digest]).get(image.digest, set())
 
-    def _wait_s(self, image: ImageRecord, *, is_stored: bool) -> float:
-        """Return how long to wait for another node to store what the tier lacks; 0 if that takes too long already."""
-        if is_stored:
-            self._shared.report_lost(image)
-            return LOST_WAIT_S
-        if not self._shared.has_tier or image.fetched_at is None:
-            return 0.0
-        wait_s = image.fetched_at + SHARE_WAIT_S - self._queues.shared.clock()
-        return min(wait_s, AWAY_S) if wait_s <= 2 * SHARE_WAIT_S else 0.0  # a fetch in the future was written by a wrong clock
+    def _waited_s(self, digest: str) -> float:
+        """Return for how long this image has been waited for."""
+        if len(self._waiting_since) >= MAX_WAITING:
+            self._waiting_since = {}
+        now = self._jobs.clock()
+        since = self._waiting_since.setdefault(digest, now)
+        if since > now:  # the clock was set back
+            self._waiting_since[digest] = since = now
+        return now - since
+
+    def _is_fresh(self, image: ImageRecord) -> bool:
+        """Return True if the node that fetched the image may still be storing it."""
+        return image.fetched_at is not None and abs(self._queues.shared.clock() - image.fetched_at) < FRESH_S
+
+    def _ask_others(self, job: Job, image: ImageRecord) -> float:
+        """Let one node fetch for all of them, and store it, what no node has; return the seconds until it is worth a look."""
+        if not self._is_resting(image, self._queues.shared.clock()):
+            self._queues.shared.put([LoadRequest(image.digest, image.lane, job.variants)], job.priority)
+            self._wake()
+        return ASKED_S
 
     def _fetch(self, job: Job, image: ImageRecord) -> float | None:
         """Fetch for this node alone, in a slot of the host: at most so many at a time over all nodes."""
@@ -148,6 +176,7 @@ class NodeLoader:
         if slot is None:
             return BUSY_S
         self._loader.run_for(replace(slot, attempts=1), image)
+        self._waiting_since.pop(image.digest, None)
         after = self._registry.get(image.digest)
         if after is None:  # the origin has another image, which has another digest
             return None

@@ -49,6 +49,10 @@ class SharedVariants:
     def has_tier(self) -> bool:
         return self._tier is not None
 
+    def is_away(self) -> bool:
+        """Return True while the second tier is not asked, because it did not answer a moment ago."""
+        return self._tier is not None and self._tier.is_away()
+
     def take(self, image: ImageRecord, stored: Collection[str], wants: Collection[str]) -> set[str]:
         """Get what is missing from the second tier; return what is stored on this node then. Waits a few seconds at most."""
         try:

@@ -48,9 +48,18 @@ def open_node_covers(
     loader: FetchingLoader,
     is_resting: Callable[[ImageRecord, float], bool],
     is_paused: Callable[[], bool],
+    wake: Callable[[], None],
 ) -> NodeCovers:
     """Return the threads that bring covers to this node."""
     bringing = NodeLoader(
-        node, queues, registry=registry, cache=cache, shared=shared, loader=loader, is_resting=is_resting, is_paused=is_paused
+        node,
+        queues,
+        registry=registry,
+        cache=cache,
+        shared=shared,
+        loader=loader,
+        is_resting=is_resting,
+        is_paused=is_paused,
+        wake=wake,
     )
     return NodeCovers(bringing, queues.own, shared)

@@ -143,7 +143,7 @@ def open_covers(
     drawn = DrawnCovers()
     sources = LocalSources(fetcher, {"own": own, "demo": drawn, **(local or {})})
     loader = CoverLoader(store, sources, decoder, retry_delay_s=retry_delay_s)
-    node = None if shared is None else _node_covers(shared.name, store, loader)
+    node = None if shared is None else _node_covers(shared.name, store, loader, wake)
 
     def wake_all() -> None:
         wake()
@@ -190,7 +190,7 @@ def _shared_store(settings: Settings, store: CoverContext) -> CoverContext:
     return replace(store, shared=shared, node_jobs=open_node_queue(settings, store.cache))
 
 
-def _node_covers(node: str, store: CoverContext, loader: CoverLoader) -> "NodeCovers | None":
+def _node_covers(node: str, store: CoverContext, loader: CoverLoader, wake: Callable[[], None]) -> "NodeCovers | None":
     """Return what brings covers to this node, None if it is the only one."""
     if store.shared is None or store.node_jobs is None:
         return None
@@ -206,6 +206,7 @@ def _node_covers(node: str, store: CoverContext, loader: CoverLoader) -> "NodeCo
         loader=loader,
         is_resting=is_resting,
         is_paused=lambda: store.limits().paused_at is not None,
+        wake=wake,
     )
 
 

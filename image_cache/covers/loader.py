@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 MAX_FRESH_S = 30 * 86400.0  # an origin may declare more freshness than our setting, up to this
 REJECTED_RETRY_S = 86400.0  # a file that is no image is retried after a day, doubled each time, at most a month
 STORAGE_RETRY_S = 300.0  # a full disk
+SHARED_RETRY_S = 5.0
 CRASH_RETRY_S = 60.0  # a decoder that ran out of time on a busy machine: retried soon, eight times later with each failure,
 CRASHES = 3  # before the file is treated like one that was rejected
 USABLE = (200, 203, 304)  # statuses of a response whose bytes, or their absence, are the failure
@@ -120,10 +121,11 @@ class CoverLoader:
             self._load(job, image)
         except StorageError as error:
             logger.warning("cover not stored path=%s reason=%s", error.path, error.reason)
-            now = self._clock()
+            # With many nodes it is the disk of this one, or an uploaded cover while the store is away: another node, or soon.
+            now, delay_s = self._clock(), STORAGE_RETRY_S if self._store.shared is None else SHARED_RETRY_S
             with self._registry.database.write() as conn:
-                self._jobs.reschedule(conn, job, now + STORAGE_RETRY_S)
-                store_failure(conn, Failure(now, image.lane, image.identity, error.reason, now + STORAGE_RETRY_S))
+                self._jobs.reschedule(conn, job, now + delay_s)
+                store_failure(conn, Failure(now, image.lane, image.identity, error.reason, now + delay_s))
         except (OriginError, ImageRejected, DecoderFailed) as error:
             if self._is_stopping:  # aborted by ourselves, so nothing has failed: the job is given back with the lease
                 logger.info("cover fetch interrupted by shutdown identity=%s", image.identity)

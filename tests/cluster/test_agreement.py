@@ -76,6 +76,15 @@ def test_nodes_that_agree_start(catalog: PgDatabase, shared: dict[str, Any]) -> 
     assert not shared["DATA_DIR"].exists()
 
 
+@pytest.mark.parametrize("other", [{"DETAIL_SIZE": 500}, {"IMAGE_QUALITY": 70}, {"RECIPE": "quality"}, {"THUMBNAIL_SIZE": 200}])
+def test_a_node_that_would_render_covers_differently_does_not_start(
+    catalog: PgDatabase, shared: dict[str, Any], other: dict[str, Any]
+) -> None:
+    """They decide the names of covers: each node would give all of them its own, and fetch them again, in turns."""
+    run(catalog, Settings(**shared))
+    assert "VINYL_VAULT_DETAIL_SIZE: the other nodes render covers differently" in refusal(**shared, NODE="two", **other)
+
+
 def test_a_single_node_may_have_its_originals_and_its_key_on_its_disk(
     catalog: PgDatabase, shared: dict[str, Any], tmp_path: Path
 ) -> None:

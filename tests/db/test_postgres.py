@@ -15,12 +15,14 @@ from image_cache.db.catalog import CatalogDatabase
 from image_cache.db.catalog_schema import MIGRATIONS
 from image_cache.db.database import DatabaseError, IntegrityError, Locked, WrongVersion
 from image_cache.db.open_catalog import open_catalog
+from image_cache.db.postgres.connection import PgConnection
 from image_cache.db.postgres.deletion_schema import LOG
 from image_cache.errors import ConfigError
 from image_cache.import_models import ImportRow
 from image_cache.maintenance.backup.create import back_up
 from image_cache.maintenance.backup.restore import restore
 from image_cache.models import ImageVisibility
+from image_cache.records.library import Library
 from tests.support.catalogs import PostgresCatalogs, SchemaPool
 from tests.support.inside import Inside
 from tests.support.ports import free_port
@@ -390,3 +392,26 @@ def test_the_name_of_a_schema_is_checked() -> None:
     assert load_settings({"VINYL_VAULT_DATABASE_SCHEMA": "vault_2"}).DATABASE_SCHEMA == "vault_2"
     with pytest.raises(ConfigError, match="VINYL_VAULT_DATABASE_SCHEMA"):
         load_settings({"VINYL_VAULT_DATABASE_SCHEMA": "x; DROP SCHEMA public"})
+
+
+def test_an_import_asks_the_server_a_few_times_for_hundreds_of_records(
+    database: CatalogDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A round trip for each row was most of the time of an import."""
+    asked: list[str] = []
+    ask = PgConnection.execute
+
+    def counted(self: PgConnection, sql: str, parameters: Any = ()) -> Any:
+        asked.append(sql)
+        return ask(self, sql, parameters)
+
+    monkeypatch.setattr(PgConnection, "execute", counted)
+    library = Library(database)
+    rows = [ImportRow(n, f"Title {n}", f"Artist {n % 50}", source="table", source_id=str(n)) for n in range(1200)]
+    rows.insert(700, ImportRow(5000, "Title 3, again", "Artist 3", source="table", source_id="3"))
+    report = library.import_rows(rows)
+    assert (report.new, report.changed, report.same) == (1200, 1, 0)
+    assert len(asked) < 120
+    asked.clear()
+    assert library.import_rows(rows[:700]).same == 699
+    assert len(asked) < 60

@@ -3,10 +3,12 @@
 import io
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from image_cache.db.catalog import CatalogDatabase
 from image_cache.errors import CacheError
 from image_cache.maintenance.cache_figures import cache_figures
 from image_cache.maintenance.counters_since import counters_today, mark_day
@@ -36,6 +38,21 @@ def inside(origin: Origin, tmp_path: Path, clock: FakeClock) -> Iterator[Inside]
 
 def mark(inside: Inside) -> None:
     mark_day(inside.services.catalog, inside.services.figures, inside.services.vault.clock())
+
+
+def test_each_node_counts_its_own_day(inside: Inside, tmp_path: Path) -> None:
+    """With one mark for all, the node whose counters are lower would count from the beginning."""
+    caches = inside.services.figures()
+    for name, hits in (("bob", 900), ("ada", 5)):
+        catalog = CatalogDatabase(inside.services.settings.catalog_path)
+        catalog.node = name
+        figures = [replace(cache, hits=hits) for cache in caches]
+        mark_day(catalog, lambda figures=figures: figures, NOW)  # type: ignore[misc]
+        catalog.close()
+    catalog = CatalogDatabase(inside.services.settings.catalog_path)
+    catalog.node = "ada"
+    assert [cache.hits for cache in counters_today(catalog, [replace(cache, hits=7) for cache in caches], NOW)] == [2, 2, 2]
+    catalog.close()
 
 
 def fail_once_each(inside: Inside, origin: Origin) -> None:

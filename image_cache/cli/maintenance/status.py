@@ -124,7 +124,7 @@ def status(context: CommandContext) -> int:
     if report is not None:
         out.line(report.line(is_short=out.is_terminal))
         out.line()
-        out.rows(main_rows(report))
+        out.rows([*main_rows(report), *((check.name, check.message) for check in checks if check.name == "Nodes")])
         if out.is_terminal:
             out.line()
             caches_table(out, report)

@@ -53,11 +53,11 @@ def _instead(settings: Settings) -> str:
     """Return the commands that back up what `backup` cannot."""
     dump = f"pg_dump --format=custom --schema={settings.DATABASE_SCHEMA} --file=vinylvault.dump '{settings.DATABASE}'"
     restore = f"pg_restore --clean --if-exists --dbname='{settings.DATABASE}' vinylvault.dump"
-    said = f"Back it up with: {dump}\nRestore it with: {restore}\n"
+    steps = [f"Back it up: {dump}", f"restore it: {restore}"]
     if settings.STORAGE == "s3":
         versions = f"aws s3api put-bucket-versioning --bucket {settings.S3_BUCKET} --versioning-configuration Status=Enabled"
-        said += f"Keep deleted originals in the bucket: {versions}\n"
-    return f"{said}Copy the state folder: {settings.state_dir}"
+        steps.append(f"keep deleted originals: {versions}")
+    return "; ".join([*steps, f"copy the state folder {settings.state_dir}"])
 
 
 def separate_folders(settings: Settings) -> frozenset[Path]:

@@ -1,5 +1,6 @@
 """Scans of music folders: what becomes of files, what a second scan reads, what happens to what is gone. Real files, real tags."""
 
+import dataclasses
 import os
 import threading
 import tracemalloc
@@ -553,6 +554,20 @@ def test_a_scan_starts_when_it_is_time_or_a_disk_comes_or_goes(shelf: MusicShelf
     assert not is_due()
     shelf.clock.advance(3600)
     assert is_due(), "a day later"
+
+
+def test_a_folder_belongs_to_the_node_that_sees_it(shelf: MusicShelf, tmp_path: Path) -> None:
+    """Another node would find the folder missing, and scan again and again."""
+    shelf.catalog.node = "ada"
+    folder = tmp_path / "chosen"
+    folder.mkdir()
+    settings = dataclasses.replace(shelf.settings, MUSIC_DIRS=())
+    here = MusicRoots(settings, shelf.catalog, clock=shelf.clock)
+    here.choose(str(folder), is_trusted=True)
+    shelf.catalog.node = "bob"
+    there = MusicRoots(settings, shelf.catalog, clock=shelf.clock)
+    assert (here.dirs(), there.dirs()) == ([str(folder)], [])
+    assert not there.is_scan_due(None)
 
 
 def test_housekeeping_starts_a_scan_that_is_due_and_only_one(shelf: MusicShelf) -> None:

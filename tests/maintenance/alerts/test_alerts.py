@@ -467,3 +467,26 @@ def test_a_real_turn_of_health_is_one_webhook_and_the_way_back_another(tmp_path:
         state.chmod(0o700)
         look(inside, 30)
     assert [(body["state"], body["was"]) for body in bodies(origin)] == [("degraded", "healthy"), ("healthy", "degraded")]
+
+
+def test_the_node_that_leads_speaks_for_all(watch: Watch, catalogs: Catalogs, origin: Origin, tmp_path: Path) -> None:
+    """Of two nodes of which one is healthy, there is one message, not one after the other for ever."""
+    if catalogs.kind == "sqlite":
+        pytest.skip("the processes of one machine see the same")
+    origin.put("/hook", status=204)
+    watch.add(url=origin.url("/hook"))
+    watch.look(FULL)
+    catalog = catalog_at(watch.settings.catalog_path)
+    other = Alerts(watch.settings, catalog, lambda: WELL, clock=watch.clock)
+    for _ in range(4):
+        other.run_maintenance()
+        watch.look(FULL)
+        other.run_maintenance()
+    assert [body["text"] for body in bodies(origin)] == ["VinylVault is degraded: Disk: The disk is nearly full. See /health."]
+    watch.alerts._locks.close()  # type: ignore[attr-defined]  # its node ends
+    for _ in range(3):
+        watch.clock.advance(60)
+        other.run_maintenance()
+    wait_until(lambda: origin.count() == 2)
+    assert other.close(30)
+    catalog.close()
