@@ -1,4 +1,4 @@
-"""From one machine to many nodes and back, with the commands of docs/CLUSTER.md: `make rehearse-cluster`. Nothing is lost on the way."""
+"""From one machine to many nodes and back, with the commands of docs/how-to/nodes.md: `make rehearse-cluster`. Nothing is lost on the way."""
 
 import os
 import re
@@ -24,7 +24,9 @@ DATA, URL, BUCKET_URL = "/var/lib/vinylvault", "postgresql://vinylvault@db.examp
 
 
 def commands(mark: str) -> str:
-    found = re.search(rf"<!-- {mark} -->\n```sh\n(.*?)```", (ROOT / "docs/CLUSTER.md").read_text(encoding="utf-8"), re.DOTALL)
+    found = re.search(
+        rf"<!-- {mark} -->\n```sh\n(.*?)```", (ROOT / "docs/how-to/nodes.md").read_text(encoding="utf-8"), re.DOTALL
+    )
     assert found
     return found[1]
 
