@@ -307,8 +307,8 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
     jobs = [
         *housekeeping.periodic_jobs(),
         PeriodicJob("limits", LIMITS_S, lambda: _apply(limits, covers), first_s=LIMITS_S),
-        PeriodicJob("turntable", TURNTABLE_S, turntable.settle, first_s=TURNTABLE_S),
-        PeriodicJob("tasks", TASKS_S, tasks.start_waiting, first_s=1.0),
+        PeriodicJob("turntable", TURNTABLE_S, turntable.run_maintenance, first_s=TURNTABLE_S),
+        PeriodicJob("tasks", TASKS_S, tasks.run_maintenance, first_s=1.0),
         tables.periodic_job(),
         PeriodicJob("search", MINUTE_S, indexer.run_maintenance, first_s=FIRST_S),
         PeriodicJob("studio", DRAWING_S, parts.drawn.close_idle, first_s=DRAWING_S),

@@ -19,7 +19,7 @@ from image_cache.resources import version
 
 logger = logging.getLogger(__name__)
 
-LOOK_S = 1.0  # how soon the work of a node is taken over once it counts as dead
+LOOK_S = 0.5  # how soon the work of a node is taken over once it counts as dead
 STOP_S = 3.0  # of each of its threads
 ANSWER_S = 4.0  # a beat without an answer for so long means that the server is cut off: no thread should wait for it
 
@@ -74,13 +74,14 @@ class Cluster:
         self.index.close()
 
     def _beat(self) -> None:
-        if not self.node.is_known:  # the database was away at the start
-            try:
-                self.node.join()
-            except (DatabaseError, ConfigError) as error:
-                logger.warning("node not announced yet node=%s reason=%s", self.node.name, error)
-                return
-        self.node.beat()
+        with self.catalog.patience():
+            if not self.node.is_known:  # the database was away at the start
+                try:
+                    self.node.join()
+                except (DatabaseError, ConfigError) as error:
+                    logger.warning("node not announced yet node=%s reason=%s", self.node.name, error)
+                    return
+            self.node.beat()
 
     def _cut(self) -> None:
         """Break the connections to a server that does not answer, before they keep all threads of requests waiting."""
@@ -91,7 +92,9 @@ class Cluster:
 
     def _look(self, jobs: JobQueue, wake: Callable[[], None]) -> None:
         try:
-            if jobs.release_dead():
+            with self.index.patience():
+                is_any_free = jobs.release_dead() > 0
+            if is_any_free:
                 wake()
         except DatabaseError as error:
             if not self._is_away:

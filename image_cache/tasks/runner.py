@@ -215,6 +215,13 @@ class TaskRunner:
                 thread.start()
                 self._threads[state.kind] = thread
 
+    def run_maintenance(self) -> None:
+        """Start what waits. A periodic job: a catalogue that is away costs one run."""
+        try:
+            self.start_waiting()
+        except DatabaseError as error:
+            logger.warning("tasks deferred reason=%s", error)
+
     def close(self, timeout_s: float = 10.0) -> bool:
         """Stop all tasks of this process at their next step and join their threads; return False if one did not end in time."""
         self._stopping.set()

@@ -94,6 +94,8 @@ def test_a_node_takes_what_another_one_has_fetched(nodes: Nodes, origin: Origin)
     url = origin.put("/a.jpg", jpeg(900, 600))
     body = look(one, url)
     assert body is not None
+    other.cache.for_page([url])
+    assert one.run() == 0, "a job of one node is in the queue of all"
     assert look(other, url) == body
     assert origin.count() == 1
     assert len(nodes.objects()) == 2

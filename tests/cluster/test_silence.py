@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from image_cache.db.database import DatabaseError
-from image_cache.db.postgres.database import PgDatabase
+from image_cache.db.postgres.database import ALONE_S, PgDatabase
 from tests.cluster.link import Link
 from tests.support.ports import free_port
 from tests.support.postgres import USER, Postgres
@@ -58,31 +58,38 @@ def test_a_thread_that_waits_for_a_silent_server_can_be_freed(database: PgDataba
     database.cut(60.0)  # it is not in use for so long
     assert asking.is_alive()
     database.cut(-1.0)
-    asking.join(20)  # it tries once more, on a new connection, which gives up after five seconds
+    asking.join(20)
     assert len(failed) == 1
     link.mode = "pass"
-    wait_until(lambda: database.row("SELECT 3") is not None)
+    with database.patience():
+        assert tuple(database.row("SELECT 3") or ()) == (3,)
 
 
-def test_one_thread_tries_whether_a_silent_server_is_back_and_the_others_fail_at_once(database: PgDatabase, link: Link) -> None:
+def test_only_a_patient_thread_waits_for_a_silent_server_and_the_others_fail_at_once(database: PgDatabase, link: Link) -> None:
     database.close()
     link.mode = "blackhole"
     with pytest.raises(DatabaseError):
         database.row("SELECT 1")  # five seconds
-
-    def ask() -> None:
+    for _ in range(20):
+        began = time.monotonic()
         with pytest.raises(DatabaseError):
             database.row("SELECT 1")
+        assert time.monotonic() - began < 1
+    link.mode = "pass"
+    with pytest.raises(DatabaseError):
+        database.row("SELECT 1")  # no one has tried yet
+    with database.patience():
+        assert tuple(database.row("SELECT 1") or ()) == (1,)
+    database.close()
+    assert tuple(database.row("SELECT 1") or ()) == (1,)
 
-    probe = threading.Thread(target=ask)
-    probe.start()
-    wait_until(database._probing.locked)
-    began = time.monotonic()
+
+def test_without_a_patient_thread_any_tries_again_after_a_while(database: PgDatabase, link: Link) -> None:
+    """A command has no heartbeat."""
+    database.cut(60.0)
     with pytest.raises(DatabaseError):
         database.row("SELECT 1")
-    assert time.monotonic() - began < 1
-    probe.join()
-    link.mode = "pass"
+    database._silent_at -= ALONE_S
     assert tuple(database.row("SELECT 1") or ()) == (1,)
 
 

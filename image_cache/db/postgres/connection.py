@@ -230,14 +230,14 @@ class PgConnection:
         self._conn.close()
 
 
-def connect(dsn: str, options: str, path: Path, tokenizer: Tokenizer) -> PgConnection:
+def connect(dsn: str, options: str, path: Path, tokenizer: Tokenizer, *, timeout_s: int = CONNECT_S) -> PgConnection:
     """Open a connection; `options` are settings of its session. Raises `OperationalError`, which names `path`."""
     with told(path):
         raw = psycopg.connect(
             dsn,
             autocommit=True,
             options=options,
-            connect_timeout=CONNECT_S,
+            connect_timeout=timeout_s,
             application_name="vinylvault",
             client_encoding="utf8",
             cursor_factory=psycopg.RawCursor,

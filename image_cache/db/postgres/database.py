@@ -12,14 +12,15 @@ from image_cache.db.connection import BUSY_TIMEOUT_S, Connection, DatabaseError,
 from image_cache.db.fair_lock import FairLock
 from image_cache.db.postgres.advisory import AdvisoryLocks
 from image_cache.db.postgres.cluster_schema import CATALOG, Tables
-from image_cache.db.postgres.connection import PgConnection, connect
+from image_cache.db.postgres.connection import CONNECT_S, PgConnection, connect
 from image_cache.db.postgres.tokens import Tokenizer
 from image_cache.db.postgres.whole import ALONE, SchemaUpkeep
 from image_cache.locks import Locks
 
 T = TypeVar("T")
 MAX_IDLE = 3
-SLOW_S = 1.0  # a connection that fails after so long is tried by one thread at a time: the others fail at once
+SLOW_S = 1.0  # a connection that fails after so long is tried by one patient thread: all others fail at once
+PROBE_S, ALONE_S = 2, 10.0  # how long it tries; after how long any thread does, because there is no patient one
 # Of a session, in case its node stops in the middle of a transaction: the server ends it then, and others can write.
 _IDLE = (
     "-c idle_in_transaction_session_timeout=8s -c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3"
@@ -62,8 +63,10 @@ class PgDatabase(SchemaUpkeep, CatalogDatabase):
         self._is_known = False  # whether the schema was looked at
         self._writing = threading.local()  # .conn: the connection of this thread's transaction
         self._write_lock = FairLock()
-        self._probing = threading.Lock()  # held by the thread that tries whether a silent server answers again
-        self._silence = ""  # why the last connection failed, if that took long; unlocked, because a lost race costs one more try
+        self._patient = threading.local()  # .is_on: this thread may wait for a silent server
+        self._probing = threading.Lock()  # held by the thread that tries whether it answers again
+        # Why the last connection failed, if that took long, and when. Unlocked, because a lost race costs one more try.
+        self._silence, self._silent_at = "", 0.0
 
     def beside(self, suffix: str, tables: Tables) -> "PgDatabase":
         """Return a disposable database of these tables, in the schema with this suffix. It has writers, and connections, of its own."""
@@ -139,11 +142,21 @@ class PgDatabase(SchemaUpkeep, CatalogDatabase):
         for conn in unused:
             conn.close()
 
+    @contextlib.contextmanager
+    def patience(self) -> Iterator[None]:
+        """Let this thread wait for a server that has not answered, on behalf of all others, which fail at once."""
+        self._patient.is_on = True
+        try:
+            yield
+        finally:
+            self._patient.is_on = False
+
     def cut(self, older_than_s: float) -> None:
         """Break the connections that are in use for longer, because the server does not answer, and drop all that are kept."""
         with self._guard:
             unused, self._spare = self._spare, []
             silent = [conn for conn, since in self._busy.items() if time.monotonic() - since > older_than_s]
+        self._silence, self._silent_at = f"{self.path}: the server does not answer", time.monotonic()
         for conn in silent:
             conn.cut()
         for conn in unused:
@@ -241,14 +254,16 @@ class PgDatabase(SchemaUpkeep, CatalogDatabase):
         settings = f"-c search_path={self._schema} -c lock_timeout={BUSY_TIMEOUT_S:.0f}s {_IDLE}"
         if self._is_reader:
             settings += " -c default_transaction_read_only=on"
-        is_probing = bool(self._silence) and self._probing.acquire(blocking=False)
+        may_probe = getattr(self._patient, "is_on", False) or time.monotonic() - self._silent_at > ALONE_S
+        is_probing = bool(self._silence) and may_probe and self._probing.acquire(blocking=False)
         if self._silence and not is_probing:
             raise OperationalError(self._silence)
         began = time.monotonic()
         try:
-            conn = connect(self._dsn, settings, self.path, self._tokenizer)
+            timeout_s = PROBE_S if is_probing else CONNECT_S
+            conn = connect(self._dsn, settings, self.path, self._tokenizer, timeout_s=timeout_s)
         except DatabaseError as error:
-            self._silence = str(error) if time.monotonic() - began > SLOW_S else ""
+            self._silence, self._silent_at = str(error) if time.monotonic() - began > SLOW_S else "", time.monotonic()
             raise
         finally:
             if is_probing:

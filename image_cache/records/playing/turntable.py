@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from image_cache.db.catalog import CatalogDatabase
-from image_cache.db.database import Connection
+from image_cache.db.database import Connection, DatabaseError
 from image_cache.errors import FieldRejected, UnknownAlbum
 from image_cache.frozen import frozen
 from image_cache.models import Album
@@ -118,6 +118,13 @@ class Turntable:
                 after = self._settled(conn, before, self._clock())
                 if after != before:
                     self._rows.put(conn, after)
+
+    def run_maintenance(self) -> None:
+        """Settle what plays. A periodic job: a catalogue that is away costs one run."""
+        try:
+            self.settle()
+        except DatabaseError as error:
+            logger.warning("play deferred reason=%s", error)
 
     def undo(self, play_id: int, *, as_guest: bool = False) -> int | None:
         """Undo a play. Return the id of its record, None if there is none, or if it is too long ago for a guest."""
