@@ -19,7 +19,7 @@ from image_cache.resources import version
 
 logger = logging.getLogger(__name__)
 
-LOOK_S = 1.0  # how soon the work of a node is taken over once it counts as dead
+LOOK_S = 0.5  # how soon the work of a node is taken over once it counts as dead
 STOP_S = 3.0  # of each of its threads
 ANSWER_S = 4.0  # a beat without an answer for so long means that the server is cut off: no thread should wait for it
 
