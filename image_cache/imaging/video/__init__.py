@@ -1,1 +1,1 @@
-"""Videos: what their boxes say, a frame as their picture, and what viewers do not get."""
+"""Videos: what their boxes say, a frame as their image, and what viewers do not get."""
