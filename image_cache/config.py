@@ -710,7 +710,7 @@ def _check_addresses(values: dict[str, Any]) -> None:
             raise ConfigError(f"VINYL_VAULT_{name}", f"{base!r} must be a URL such as https://api.example.org")
         if base.startswith("http:") and _origin("/".join(base.split("/")[:3])) not in values.get("TRUSTED_ORIGINS", ()):
             raise ConfigError(f"VINYL_VAULT_{name}", "use https, or list the server in VINYL_VAULT_TRUSTED_ORIGINS")
-    if not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", values.get("DATABASE_SCHEMA", "vinylvault")):
+    if not re.fullmatch(r"[a-z_][a-z0-9_]{0,55}", values.get("DATABASE_SCHEMA", "vinylvault")):
         raise ConfigError(
             "VINYL_VAULT_DATABASE_SCHEMA", f"{values['DATABASE_SCHEMA']!r} must be lower-case letters, digits and _"
         )

@@ -262,7 +262,7 @@ def _build(settings: Settings, lock: VaultLock, clock: Callable[[], float]) -> S
         hide_stale_cover=connection.hide_stale_cover if settings.DISCOGS_HIDE_STALE else None,
     )
     turntable = Turntable(catalog, library, clock=clock)
-    streams = open_streams(settings, catalog, parts.decoder, clock=local_clock)
+    streams = open_streams(settings, catalog, parts.decoder, clock=clock, cache_clock=local_clock)
     files = FileServices(settings, catalog, local_clock, is_paused=limits.is_paused)
 
     tasks = TaskRunner(catalog, catalog.locks(settings.state_dir), clock=clock)

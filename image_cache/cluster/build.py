@@ -37,6 +37,7 @@ class Cluster:
         self.holders = ClusterHolders(self.node)
         self.clock.measure(self.index)
         self._pools: list[Pool] = []
+        self._is_only_process = settings.WORKERS == 1  # else the others go on, and their jobs must not look free
         self._is_away = False
 
     @property
@@ -69,7 +70,7 @@ class Cluster:
         """Stop the heartbeat and announce that this node has stopped."""
         for pool in self._pools:
             pool.close(STOP_S)
-        if self._pools:
+        if self._pools and self._is_only_process:
             self.node.leave()
         self.index.close()
 

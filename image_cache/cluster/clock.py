@@ -12,14 +12,17 @@ NOW = "CAST(extract(epoch FROM clock_timestamp()) AS double precision)"
 class DatabaseClock:
     """Returns Unix seconds without asking: the difference to the time since this machine's start was measured before.
 
-    Thread-safe. Until there was a measurement, `fallback` is asked.
+    Thread-safe. While the server was never reached, `fallback` is asked.
     """
 
     def __init__(self, fallback: Callable[[], float] = time.time) -> None:
         self._fallback = fallback
         self._offset: float | None = None
+        self._database: Database | None = None  # to ask again, when the server was away at the start
 
     def __call__(self) -> float:
+        if self._offset is None and self._database is not None:  # a wrong clock would free leases that are alive
+            self.measure(self._database)
         offset = self._offset
         return self._fallback() if offset is None else since_boot() + offset
 
@@ -29,6 +32,7 @@ class DatabaseClock:
 
     def measure(self, database: Database) -> None:
         """Ask the server. If it is away the clock goes on as before."""
+        self._database = database
         began = since_boot()
         try:
             row = database.row(f"SELECT {NOW}")

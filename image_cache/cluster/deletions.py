@@ -193,9 +193,12 @@ class DeletionLog:
         names: dict[str, list[str]] = {}
         for _, kind, name in rows:
             names.setdefault(kind, []).append(name)
+        refused: StorageError | None = None
         for kind, many in names.items():
             if kind in self._apply:  # a newer node may know more kinds
-                self._apply[kind](many)
+                refused = _applied(self._apply[kind], many) or refused
+        if refused is not None:
+            raise refused
 
     def _try(self) -> None:
         try:
@@ -219,3 +222,15 @@ class DeletionLog:
             return
         self._swept_at = time.monotonic()
         self.table.sweep(self._clock() - KEPT_S)
+
+
+def _applied(apply: Apply, names: Sequence[str]) -> StorageError | None:
+    """Delete the bytes of all names, also when a disk refuses one; return the last refusal."""
+    try:
+        apply(names)
+    except StorageError as error:
+        if len(names) == 1:
+            return error
+        refused = [_applied(apply, [name]) for name in names]
+        return next((one for one in reversed(refused) if one is not None), None)
+    return None

@@ -10,16 +10,23 @@ from image_cache.errors import NotVisible
 from image_cache.imaging.decoder import Decoder
 from image_cache.models import ANONYMOUS, StreamImage, Viewer
 from image_cache.streams import StreamImageManager, checked_page
+from image_cache.streams.cache import StreamImageCache
 
 _streams: StreamImageManager | None = None
 
 
 def open_streams(
-    settings: Settings, catalog: CatalogDatabase | None, decoder: Decoder | None, *, clock: Callable[[], float] = time.time
+    settings: Settings,
+    catalog: CatalogDatabase | None,
+    decoder: Decoder | None,
+    *,
+    clock: Callable[[], float] = time.time,
+    cache_clock: Callable[[], float] | None = None,
 ) -> StreamImageManager:
-    """Build the streams, with a shared catalogue and decoder or, without them, their own."""
+    """Build the streams, with a shared catalogue and decoder or, without them, their own. `cache_clock` is that of files, if it is another one."""
     global _streams  # noqa: PLW0603  `get_image_manager` is documented to return the same one everywhere
-    _streams = StreamImageManager(settings=settings, catalog=catalog, decoder=decoder, clock=clock)
+    cache = None if cache_clock is None else StreamImageCache(settings=settings, clock=cache_clock)
+    _streams = StreamImageManager(settings=settings, catalog=catalog, decoder=decoder, cache=cache, clock=clock)
     return _streams
 
 
