@@ -16,7 +16,6 @@ from image_cache.records.batches.imports import ImportBatch
 from image_cache.records.batches.service import Batches
 from image_cache.records.editing.own_values import as_source
 from image_cache.records.hidden_table import HiddenTable
-from image_cache.records.import_rows import NOTHING, import_rows, sync_rows
 from image_cache.records.merge import add_details
 from image_cache.records.orders.appearance_table import RecordAppearanceTable
 from image_cache.records.orders.sorts import SORTS
@@ -178,6 +177,8 @@ class Library(Shelf):
         `resume`, the last report that `save` was given inside of a transaction. `each` gets every row after `resume`, with the
         result: new, changed, same or hidden. With a `batch` the import can be undone. Raises `StorageError` when the disk refuses; what was written before stays.
         """
+        from image_cache.records.import_rows import NOTHING, import_rows
+
         return import_rows(
             self._catalog,
             rows,
@@ -203,6 +204,8 @@ class Library(Shelf):
         A row without a difference writes nothing. `also` writes the position of the sync in the same transaction. Raises
         `StorageError` when the disk refuses; then nothing of the page is written.
         """
+        from image_cache.records.import_rows import sync_rows
+
         return sync_rows(self._catalog, rows, now=float(int(self._clock())), failing=failing, also=also, batch=batch)
 
     def batch(self, words: str, task_id: int | None = None) -> ImportBatch:
