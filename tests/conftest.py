@@ -43,8 +43,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     for name in {"catalogs", "module_catalogs"} & set(metafunc.fixturenames):
-        params: list[Any] = ["sqlite"]
         own = {mark.name for mark in metafunc.definition.iter_markers()}
+        params: list[Any] = [] if "postgres_only" in own else ["sqlite"]
         if "sqlite_only" not in own and (WHOLE or not own & {"slow", "long_on_postgres"}):
             params.append(pytest.param("postgres", marks=POSTGRES))
         metafunc.parametrize(name, params, indirect=True, scope="module" if name == "module_catalogs" else "function")

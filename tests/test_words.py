@@ -131,7 +131,7 @@ def is_allowed(name: str, text: str, at: int) -> bool:
 def found(kind: str) -> list[str]:
     read, places = READERS[kind]
     lines = []
-    for path in sorted({path for place in places for path in ROOT.glob(place)}):
+    for path in sorted({path for place in places for path in ROOT.glob(place) if path.is_file()}):
         name = str(path.relative_to(ROOT))
         if name.startswith("image_cache/demo/") or "/vendor/" in name:
             continue

@@ -48,18 +48,17 @@ class KnownImages:
     def loads(self, digests: Iterable[str], now: float, also: str = "") -> list[LoadRequest]:
         """Return what has to be loaded of the digests, with the variant `also`. Unknown ones and those given up are left out."""
         wants = wants_of(also) if also else ()
+        found = [image for digest in dict.fromkeys(digests) if (image := self.images.get(digest)) is not None]
+        own = {image.digest for image in found if self._is_own(image, wants)} if self.are_shared else set()
         return [
-            LoadRequest(digest, lane, wants)
-            for digest in dict.fromkeys(digests)
-            if (image := self.images.get(digest)) is not None and (lane := self._lane_of(image, now, wants)) is not None
+            LoadRequest(image.digest, NODE_LANE if image.digest in own else image.lane, wants)
+            for image in found
+            if image.digest in own or needs_load(image, self.stored.get(image.digest, ()), now, wants)
         ]
 
-    def _lane_of(self, image: ImageRecord, now: float, wants: Collection[str]) -> str | None:
-        """Return the queue in which an image has to be loaded; None if there is nothing to load now. URLs without a host have ""."""
-        stored = self.stored.get(image.digest, ())
-        if self.are_shared and is_fetched(image) and not _BASE.union(wants).issubset(stored):
-            return NODE_LANE
-        return image.lane if needs_load(image, stored, now, wants) else None
+    def _is_own(self, image: ImageRecord, wants: Collection[str]) -> bool:
+        """Return True if some node has fetched the image, and this one lacks variants."""
+        return is_fetched(image) and not _BASE.union(wants).issubset(self.stored.get(image.digest, ()))
 
     def _without_row(self, digest: str, unknown: str) -> Cover:
         if not digest:

@@ -469,10 +469,9 @@ def test_a_real_turn_of_health_is_one_webhook_and_the_way_back_another(tmp_path:
     assert [(body["state"], body["was"]) for body in bodies(origin)] == [("degraded", "healthy"), ("healthy", "degraded")]
 
 
-def test_the_node_that_leads_speaks_for_all(watch: Watch, catalogs: Catalogs, origin: Origin, tmp_path: Path) -> None:
+@pytest.mark.postgres_only
+def test_the_node_that_leads_speaks_for_all(watch: Watch, origin: Origin) -> None:
     """Of two nodes of which one is healthy, there is one message, not one after the other for ever."""
-    if catalogs.kind == "sqlite":
-        pytest.skip("the processes of one machine see the same")
     origin.put("/hook", status=204)
     watch.add(url=origin.url("/hook"))
     watch.look(FULL)
