@@ -31,6 +31,7 @@ PROGRAMS = {  # and the Debian package that has it
     "ssh": "openssh-client",
 }
 DUMMIES = {"ca-certificates": "", "initramfs-tools": "Provides: linux-initramfs-tool\n"}
+CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 MASKED = (
     *("systemd-networkd-wait-online.service", "apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer"),
     *("e2scrub_all.timer", "man-db.timer", "nginx.service"),
@@ -154,6 +155,8 @@ def _settle(root: Path, public_key: str) -> None:
         "etc/systemd/timesyncd.conf.d/none.conf": "[Time]\nNTP=\nFallbackNTP=\n",
         "root/.ssh/authorized_keys": public_key,
     }
+    # The empty package has none, and the pip of trixie does not start without the file.
+    shutil.copy(CERTIFICATES, root / "etc/ssl/certs/ca-certificates.crt")
     (root / "etc/resolv.conf").unlink(missing_ok=True)  # a link into /run, in some suites
     for name, text in {**files, "etc/resolv.conf": "nameserver 10.0.2.3\n"}.items():
         (root / name).parent.mkdir(mode=0o700 if ".ssh" in name else 0o755, parents=True, exist_ok=True)
