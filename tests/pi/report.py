@@ -50,7 +50,8 @@ def write(results: Iterable[dict[str, Any]]) -> None:
         parts += [_figures(result) for result in found]
         missing = [name for name in CASES if name not in {result["case"] for result in found}]
         if missing:
-            parts.append(f"\nNot run: {', '.join(f'`{name}`' for name in missing)}.\n")
+            named = f"Not run: {', '.join(f'`{name}`' for name in missing)}."
+            parts.append(f"\n{textwrap.fill(named, 125, break_on_hyphens=False)}\n")
     ran = {suite for suite, _ in by_run}
     parts += [f"\n## {suite}\n\nNot run yet.\n" for suite in PYTHONS if suite not in ran]
     before = REPORT.read_text(encoding="utf-8") if REPORT.exists() else ""
