@@ -185,7 +185,11 @@ class Tile:
         address = f"/cache/thumbnails/{cover.digest}.webp"
         if cover.state == "ready":
             # Decoded with the page, so that its first paint has them: decoded beside it, they come a fifth of a second later.
-            when = 'decoding="sync" loading="eager" fetchpriority="high"' if self.eager else 'decoding="async" loading="lazy"'
+            when = (
+                'decoding="sync" loading="eager" fetchpriority="high"'
+                if self.eager
+                else 'decoding="async" loading="lazy" fetchpriority="low"'
+            )
             shown = f'src="{address}" srcset="{self.srcset}" sizes="{sizes}" {when}>'
         else:
             shown = (
@@ -224,7 +228,7 @@ def tiles(
     covers: Mapping[str | None, Cover],
     heads: Mapping[int, Group] | None = None,
     *,
-    eager: int = 3,  # the first row of a phone: more of them keep each other waiting on a slow line
+    eager: int = 3,  # the first row of a phone: more of them keep each other waiting on a slow line, and so the others come later
 ) -> list[Tile]:
     """Pair albums with their covers. The first `eager` are loaded at once, the others when they scroll into view."""
     blinking, srcset = 0, srcset_pattern()
