@@ -58,5 +58,5 @@ def shown(nodes: Sequence[Node], digests: Sequence[str]) -> dict[str, set[bytes]
 
 
 def ready(node: Node, digests: Sequence[str]) -> set[str]:
-    """Which covers a page of the node is told to show."""
+    """Return those of the covers that the node has ready."""
     return set(node.post("/api/cache/state", {"digests": list(digests)}).json()["ready"])

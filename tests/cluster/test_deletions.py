@@ -300,7 +300,7 @@ def test_a_hint_is_enough_and_so_is_a_look_without_it(
 
 def test_an_own_cover_is_logged_once_nothing_shows_it(one: Node) -> None:
     library = Library(one.catalog)
-    library.import_rows([ImportRow(1, "One", "Somebody"), ImportRow(2, "Two", "Somebody")])
+    library.import_rows([ImportRow(1, "One", "Artist"), ImportRow(2, "Two", "Artist")])
     first, second = (album.id for album in library.albums())
     rows = ArtworkTable(one.catalog)
     address = f"own:{'a' * 64}"

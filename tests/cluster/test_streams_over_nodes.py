@@ -264,7 +264,7 @@ def test_a_node_with_another_key_says_so_in_one_line_and_does_not_start(cluster:
 
 def test_a_cover_that_was_uploaded_at_one_node_is_shown_by_the_other_and_leaves_both(cluster: Cluster, owner: Browser) -> None:
     one, other = cluster.nodes
-    one.import_albums([{"artist": "Somebody", "title": "Uploaded"}])
+    one.import_albums([{"artist": "Artist", "title": "Uploaded"}])
     found = re.search(r"/album/(\d+)", owner.get("/?q=uploaded", "text/html").body.decode())
     assert found
     album = f"/album/{found[1]}"

@@ -59,7 +59,7 @@ def test_those_of_a_single_node_are_found_at_once_and_moved_later(s3: S3Server, 
     former = LocalStorage(tmp_path / "own_covers")
     former.put(NAME, BODY)
     former.put("f" * 64, b"altered")
-    former.put("notes.txt", b"of somebody")
+    former.put("notes.txt", b"not a cover")
     own = OwnCovers(open_bucket(Settings(**s3.settings(tmp_path / "secret")), "moving"), former)
     assert own.fetch(f"own:{NAME}").body == BODY
     s3.stop()

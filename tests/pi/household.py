@@ -82,7 +82,7 @@ def sandbox(board: Board) -> None:
     inside = f"nsenter -t {board.main_pid()} -m setpriv --reuid vinylvault --regid vinylvault --clear-groups sh -c"
     writes = ("/etc", "/usr", "/opt/vinylvault", "/srv", "/root", "/home", "/boot", "/dev", "/sys/fs/cgroup")
     open_ = [path for path in writes if board.guest.tried(f"{inside} 'touch {path}/x'")[0] == 0]
-    reads = ("/root/.ssh/authorized_keys", "/etc/shadow", "/dev/vda", "/dev/mem", "/proc/1/environ", "/home/.")
+    reads = ("~root/.ssh/authorized_keys", "/etc/shadow", "/dev/vda", "/dev/mem", "/proc/1/environ", "/home/.")
     read = [path for path in reads if board.guest.tried(f"{inside} 'head -c1 {path} >/dev/null && ls {path} >/dev/null'")[0] == 0]
     own = board.guest.tried(f"{inside} 'touch /var/lib/vinylvault/state/x /var/cache/vinylvault/x'")[0] == 0
     board.guest.run("rm -f /var/lib/vinylvault/state/x /var/cache/vinylvault/x")

@@ -54,7 +54,7 @@ def refuse_other(path: Path, state: SchemaState, tables: Tables) -> None:
 
 
 def is_foreign(state: SchemaState, tables: Tables) -> bool:
-    """Return True for a schema that no change makes one of ours: older than the first, or for a newer program."""
+    """Return True for a schema that this program cannot use: older than it can update, or made for a newer program."""
     return 0 < state.migrations < tables.first_version or state.oldest_reader > tables.level
 
 

@@ -74,7 +74,7 @@ class SchemaUpkeep(ABC):
         return None
 
     def exists(self) -> bool:
-        """Return True if the schema has tables of ours."""
+        """Return True if the schema has the tables of VinylVault."""
         conn = self._new()
         try:
             return state_of(conn, self._schema) != NOTHING
