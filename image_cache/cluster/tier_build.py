@@ -2,14 +2,13 @@
 
 from collections.abc import Callable, Collection, Mapping
 
-from image_cache.cluster.node_covers import AT_ONCE, NodeCovers
-from image_cache.cluster.node_loader import FetchingLoader, NodeLoader, NodeQueues
+from image_cache.cluster.node_covers import AT_ONCE
 from image_cache.cluster.second_tier import TIMEOUT_S, SecondTier
 from image_cache.cluster.shared_variants import SharedVariants
 from image_cache.config import Settings
 from image_cache.engine.cache import Cache
 from image_cache.engine.jobs import JobQueue
-from image_cache.engine.registry import ImageRecord, ImageRegistry
+from image_cache.engine.registry import ImageRegistry
 from image_cache.imaging.variants import Variant
 from image_cache.storage.factory import open_bucket
 
@@ -36,30 +35,3 @@ def open_shared_variants(
 def open_node_queue(settings: Settings, cache: Cache) -> JobQueue:
     """Return the queue of this node, in its own index and with its own clock."""
     return JobQueue(cache.index.database, limit=settings.QUEUE_LIMIT, total=AT_ONCE, per_lane=AT_ONCE, clock=cache.clock)
-
-
-def open_node_covers(
-    node: str,
-    queues: NodeQueues,
-    *,
-    registry: ImageRegistry,
-    cache: Cache,
-    shared: SharedVariants,
-    loader: FetchingLoader,
-    is_resting: Callable[[ImageRecord, float], bool],
-    is_paused: Callable[[], bool],
-    wake: Callable[[], None],
-) -> NodeCovers:
-    """Return the threads that bring covers to this node."""
-    bringing = NodeLoader(
-        node,
-        queues,
-        registry=registry,
-        cache=cache,
-        shared=shared,
-        loader=loader,
-        is_resting=is_resting,
-        is_paused=is_paused,
-        wake=wake,
-    )
-    return NodeCovers(bringing, queues.own, shared)

@@ -194,10 +194,10 @@ def _node_covers(node: str, store: CoverContext, loader: CoverLoader, wake: Call
     """Return what brings covers to this node, None if it is the only one."""
     if store.shared is None or store.node_jobs is None:
         return None
-    from image_cache.cluster.node_loader import NodeQueues
-    from image_cache.cluster.tier_build import open_node_covers
+    from image_cache.cluster.node_covers import NodeCovers
+    from image_cache.cluster.node_loader import NodeLoader, NodeQueues
 
-    return open_node_covers(
+    bringing = NodeLoader(
         node,
         NodeQueues(store.node_jobs, store.jobs),
         registry=store.registry,
@@ -208,6 +208,7 @@ def _node_covers(node: str, store: CoverContext, loader: CoverLoader, wake: Call
         is_paused=lambda: store.limits().paused_at is not None,
         wake=wake,
     )
+    return NodeCovers(bringing, store.node_jobs, store.shared)
 
 
 def open_shared(settings: Settings, catalog: CatalogDatabase | None = None, *, is_reader: bool = False) -> "Cluster | None":
