@@ -437,7 +437,7 @@ def test_every_page_of_streams_can_be_read_fits_and_stands_still(
     page.goto(place(kind, gallery, page))
     page.wait_for_function(IS_SETTLED)
     page.wait_for_timeout(500)  # what comes now must not move anything either
-    assert page.evaluate("window.shifted") == 0
+    assert page.evaluate("window.shifted") == 0, page.evaluate("window.movers")
     assert axe(page) == []
     page.emulate_media(color_scheme="dark", reduced_motion="reduce")
     assert axe(page) == []

@@ -156,7 +156,9 @@ def _settle(root: Path, public_key: str) -> None:
         "root/.ssh/authorized_keys": public_key,
     }
     # The empty package has none, and the pip of trixie does not start without the file.
-    shutil.copy(CERTIFICATES, root / "etc/ssl/certs/ca-certificates.crt")
+    certificates = root / CERTIFICATES.relative_to("/")
+    certificates.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(CERTIFICATES, certificates)
     (root / "etc/resolv.conf").unlink(missing_ok=True)  # a link into /run, in some suites
     for name, text in {**files, "etc/resolv.conf": "nameserver 10.0.2.3\n"}.items():
         (root / name).parent.mkdir(mode=0o700 if ".ssh" in name else 0o755, parents=True, exist_ok=True)

@@ -24,11 +24,19 @@ if (isOffered) {
     if (event.key === "Escape" && board) close();
     else if (event.key.length === 1) localStorage.setItem(SEEN, "1");
   });
-  const opener = button("Keyboard", "Show the keyboard", () => (board ? close() : open()));
-  opener.className = "button keys-open";
-  field()?.form.append(opener);
   document.addEventListener("focusin", (event) => event.target === field() && !board && opensItself() && open());
-  if (opensItself()) open();
+}
+
+/** Put the button beside the field of this page; once more after the contents of `main` were replaced. */
+export function offerKeys() {
+  if (!isOffered || !field()) return;
+  if (!field().form.querySelector(".keys-open")) {
+    const opener = button("Keyboard", "Show the keyboard", () => (board ? close() : open()));
+    opener.className = "button keys-open";
+    field().form.append(opener);
+  }
+  if (board) show();
+  else if (opensItself()) open();
 }
 
 function opensItself() {
@@ -42,9 +50,15 @@ async function open() {
   if (!board) return;
   draw();
   document.body.append(board);
+  show();
+  field()?.focus({ preventScroll: true });
+}
+
+/** Make room for the keys; the keyboard of the system stays away from the field as long as they are there. */
+function show() {
   document.body.classList.add("has-keys");
-  field().inputMode = "none"; // the keyboard of the system stays away from this field, as long as these keys are there
-  field().focus({ preventScroll: true });
+  const input = field();
+  if (input) input.inputMode = "none";
 }
 
 function close() {

@@ -19,6 +19,7 @@ function initContents() {
   initAppend(contents.signal);
   initWall(contents.signal);
   initRuler(contents.signal);
+  if (document.querySelector(".find.wide")) import("./keyboard.js").then(({ offerKeys }) => offerKeys());
 }
 
 /** Start what depends on new contents, and what the first contents of this document did not need. */

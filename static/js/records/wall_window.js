@@ -130,6 +130,10 @@ class WallWindow {
 
   /** @param {number} number @param {WallPage} page */
   add(number, page) {
+    // Asked before the tiles change: it makes the browser lay out, and while the space around the tiles is that of others, the wall is
+    // too low and the end of it scrolls.
+    const middle = Math.floor(this.grid.recordAt(innerHeight / 2) / this.size) + 1;
+    const focused = document.activeElement;
     if (number === this.high + 1) {
       this.list.append(...page.items);
       this.high = number;
@@ -142,18 +146,16 @@ class WallWindow {
       this.low = this.high = number;
     }
     this.pages.set(number, page);
-    const middle = Math.floor(this.grid.recordAt(innerHeight / 2) / this.size) + 1;
     while (this.pages.size > MAX_PAGES) this.drop(middle - this.low > this.high - middle ? this.low++ : this.high--);
     this.arrange();
+    if (!focused.isConnected) document.querySelector("main").focus({ preventScroll: true });
     observeCovers(this.list);
     document.dispatchEvent(new CustomEvent("wall-extended"));
   }
 
   /** @param {number} number */
   drop(number) {
-    const { items } = this.pages.get(number);
-    if (items.some((item) => item.contains(document.activeElement))) document.querySelector("main").focus({ preventScroll: true });
-    items.forEach((item) => item.remove());
+    this.pages.get(number).items.forEach((item) => item.remove());
     this.pages.delete(number);
   }
 
