@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from image_cache.errors import ConfigError
-from image_cache.machine import machine_memory_bytes
+from image_cache.machine import machine_memory_bytes, physical_memory_bytes
 from image_cache.resources import CHECKOUT
 from image_cache.units import MEGABYTE
 
@@ -656,8 +656,9 @@ class Settings:
 
     @property
     def decode_budget_bytes(self) -> int:
-        """The decoder's share: the setting, and never more than a third of the machine's memory."""
-        return min(self.DECODE_BUDGET_MB << 20, max(machine_memory_bytes() // 3, 64 << 20))
+        """The decoder's share: the setting, and never more than half of what the service may use or a third of the machine's memory."""
+        share = min(machine_memory_bytes() // 2, physical_memory_bytes() // 3)
+        return min(self.DECODE_BUDGET_MB << 20, max(share, 64 << 20))
 
 
 def load_settings(environ: Mapping[str, str] | None = None, *, dotenv: Path | None = None) -> Settings:

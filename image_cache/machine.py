@@ -6,14 +6,16 @@ from pathlib import Path
 
 from image_cache.units import MEGABYTE
 
-MIN_MEMORY_BYTES = (
-    200 * MEGABYTE
-)  # the service, a decoder and its smallest budget, an upload; a Pi with 512 MB gives it 255 or more
+MIN_MEMORY_BYTES = 160 * MEGABYTE  # the service and a decoder with its smallest budget; a Pi Zero 2 W gives it 170
+
+
+def physical_memory_bytes() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def machine_memory_bytes(cgroups: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> int:
     """Memory that this process may count on: physical, or the limit of its control group or one above it when that is lower."""
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    total = physical_memory_bytes()
     try:
         lines = own.read_text(encoding="ascii").splitlines()
     except OSError:  # no Linux

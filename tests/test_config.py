@@ -218,6 +218,23 @@ def test_the_limit_of_a_service_counts_as_its_memory(
     assert machine_memory_bytes(tmp_path / "cgroup", tmp_path / "own") == min(physical, expected or physical)
 
 
+@pytest.mark.parametrize(
+    ("service", "machine", "expected"),
+    [
+        (200_000_000, 502_000_000, 100_000_000),  # a Pi with 512 MB, and the unit's limit
+        (502_000_000, 502_000_000, 167_333_333),  # no limit: the kernel of Raspberry Pi OS has no memory group
+        (100_000_000, 426_000_000, 64 << 20),
+        (8_000_000_000, 8_000_000_000, 256 << 20),  # the setting
+    ],
+)
+def test_the_decoder_gets_half_of_the_service_and_a_third_of_the_machine(
+    service: int, machine: int, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(config, "machine_memory_bytes", lambda: service)
+    monkeypatch.setattr(config, "physical_memory_bytes", lambda: machine)
+    assert load_settings({}).decode_budget_bytes == expected
+
+
 def test_a_limit_that_slows_a_service_down_counts_as_its_memory(tmp_path: Path) -> None:
     """MemoryHigh of a drop-in was not read: budgets were taken from the higher MemoryMax, and the kernel took the program's pages."""
     (tmp_path / "a").mkdir()
