@@ -18,6 +18,7 @@ _SHARED_HALF = """
     DROP TABLE hosts;
     DROP TABLE reuse;
     ALTER TABLE images ADD COLUMN stored_at REAL;  -- NULL: the variants are not in the store yet
+    ALTER TABLE images ADD COLUMN kept_by TEXT;  -- the process whose node has them on its disk, as long as the store has not
 
     DROP TRIGGER images_added;
     CREATE TRIGGER images_added AFTER INSERT ON images BEGIN

@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 AWAY_S = 5.0  # until a job looks again whether the store answers, or another node has stored the image
 LOST_S = 10.0  # how long a node that has what the store lacks may take to store it: it looks every five seconds
+KEEPER_S = 1.0  # until it looks whether the node that alone has the image has stored it, or has died
 ASKED_S = 2.0  # until a job looks whether the fetch that it asked for has ended
 PATIENCE_S = 90.0  # how long it waits for the store and for other nodes, before this node fetches for itself
 FRESH_S = 60.0  # a node that has fetched an image stores it within this time
@@ -136,9 +137,8 @@ class NodeLoader:
         )  # otherwise a further variant, which the first node that needs it renders
         if is_base and is_stored and not is_away:
             self._shared.report_lost(image)
-        if is_away or (is_base and (waited_s < LOST_S or self._is_fresh(image))):
-            return AWAY_S
-        return self._ask_others(job, image)
+        delay_s = self._patience_s(image, waited_s, is_away=is_away, is_base=is_base)
+        return self._ask_others(job, image) if delay_s is None else delay_s
 
     def _stored(self, image: ImageRecord) -> set[str]:
         return self._cache.index.variants_of([image.digest]).get(image.digest, set())
@@ -156,6 +156,15 @@ class NodeLoader:
     def _is_fresh(self, image: ImageRecord) -> bool:
         """Return True if the node that fetched the image may still be storing it."""
         return image.fetched_at is not None and abs(self._queues.shared.clock() - image.fetched_at) < FRESH_S
+
+    def _patience_s(self, image: ImageRecord, waited_s: float, *, is_away: bool, is_base: bool) -> float | None:
+        """Return the seconds until another look whether the store has the image; None if there is nothing to wait for."""
+        keeper = self._shared.keeper_of(image.digest)
+        if keeper is not None and self._queues.shared.holders.dead([keeper]):  # what it has comes back with it, or never
+            return None
+        if is_away:
+            return AWAY_S
+        return KEEPER_S if is_base and (waited_s < LOST_S or self._is_fresh(image)) else None
 
     def _ask_others(self, job: Job, image: ImageRecord) -> float:
         """Let one node fetch for all of them, and store it, what no node has; return the seconds until it is worth a look."""

@@ -23,7 +23,7 @@ SCANNED = 500  # rows that a run looks at: most of them may be on other nodes on
 class SharedVariants:
     """The variants of the covers of all nodes. Any thread.
 
-    `tier` is None if rendered covers are not shared; `base` names the variants that each fetch renders.
+    `tier` is None if rendered covers are not shared; `base` names the variants that each fetch renders, `holder` this process.
     """
 
     def __init__(
@@ -35,6 +35,7 @@ class SharedVariants:
         variants: Mapping[str, Variant],
         base: Collection[str],
         clock: Callable[[], float],
+        holder: str,
     ) -> None:
         self._cache = cache
         self._register = register
@@ -42,6 +43,7 @@ class SharedVariants:
         self._variants = variants
         self._base = frozenset(base)
         self._clock = clock
+        self._holder = holder
         self._stored = StoredTable(register)
         self._after = ""  # the digest at which the last run of `store_later` ended
 
@@ -94,7 +96,8 @@ class SharedVariants:
             record(conn)
             is_known = self._stored.is_registered(conn, image.digest)
             if has_base or not is_stored:  # a further variant says nothing about the others
-                self._stored.record(conn, image.digest, self._clock() if is_stored else None)
+                at, keeper = (self._clock(), None) if is_stored else (None, self._holder)
+                self._stored.record(conn, image.digest, at, keeper)
         if is_known:
             self.keep(bodies)
         elif body is not None:
@@ -111,6 +114,10 @@ class SharedVariants:
 
     def is_stored(self, digest: str) -> bool:
         return self._tier is not None and self._stored.is_stored(digest)
+
+    def keeper_of(self, digest: str) -> str | None:
+        """Return the process whose node alone has an image, None if the store has it."""
+        return self._stored.keeper_of(digest)
 
     def report_lost(self, image: ImageRecord) -> None:
         """Record that the second tier has lost variants of an image, so that a node that has them stores them again."""

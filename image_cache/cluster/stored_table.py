@@ -29,9 +29,14 @@ class StoredTable:
         """Return True if the image is in the register; it may have been cleared or deleted since a job began."""
         return conn.execute("SELECT 1 FROM images WHERE digest = ?", (bytes.fromhex(digest),)).fetchone() is not None
 
-    def record(self, conn: Connection, digest: str, stored_at: float | None) -> None:
+    def keeper_of(self, digest: str) -> str | None:
+        """Return the process that has fetched what the store does not have; None if it is stored, or nobody knows."""
+        row = self._database.row("SELECT kept_by FROM images WHERE digest = ? AND stored_at IS NULL", (bytes.fromhex(digest),))
+        return None if row is None else row[0]
+
+    def record(self, conn: Connection, digest: str, stored_at: float | None, kept_by: str | None) -> None:
         """Write it in the transaction that records the fetch: another body is not in the store because the last one was."""
-        conn.execute("UPDATE images SET stored_at = ? WHERE digest = ?", (stored_at, bytes.fromhex(digest)))
+        conn.execute("UPDATE images SET stored_at = ?, kept_by = ? WHERE digest = ?", (stored_at, kept_by, bytes.fromhex(digest)))
 
     def mark(self, images: Iterable[FetchedImage], stored_at: float) -> None:
         """Record that the store has these images now, but none that was fetched again with another body."""

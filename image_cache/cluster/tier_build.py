@@ -26,10 +26,11 @@ def open_shared_variants(
     variants: Mapping[str, Variant],
     base: Collection[str],
     clock: Callable[[], float],
+    holder: str,
 ) -> SharedVariants:
     """Return the variants of all nodes. `base` are those that each fetch renders. Raises `ConfigError` or `StorageError`."""
     tier = open_tier(settings) if settings.SHARED_VARIANTS else None
-    return SharedVariants(cache, registry.database, tier, variants=variants, base=base, clock=clock)
+    return SharedVariants(cache, registry.database, tier, variants=variants, base=base, clock=clock, holder=holder)
 
 
 def open_node_queue(settings: Settings, cache: Cache) -> JobQueue:

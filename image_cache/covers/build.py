@@ -185,7 +185,13 @@ def _shared_store(settings: Settings, store: CoverContext) -> CoverContext:
     from image_cache.cluster.tier_build import open_node_queue, open_shared_variants
 
     shared = open_shared_variants(
-        settings, store.cache, store.registry, variants=store.variants, base=BASE_VARIANTS, clock=store.clock
+        settings,
+        store.cache,
+        store.registry,
+        variants=store.variants,
+        base=BASE_VARIANTS,
+        clock=store.clock,
+        holder=store.jobs.holder,
     )
     return replace(store, shared=shared, node_jobs=open_node_queue(settings, store.cache))
 

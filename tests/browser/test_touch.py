@@ -183,7 +183,9 @@ def test_the_keys_of_a_kiosk_type_into_the_search_and_hold_umlauts(open_page: Op
     page.get_by_role("button", name="Show the keyboard").wait_for()
     assert board.count() == 0  # there is a keyboard
     page.locator("h1").tap()  # away from the field: it is replaced with the rest
-    page.locator(".find.wide input").evaluate("one => { one.value = 'ada'; one.dispatchEvent(new Event('input', { bubbles: true })) }")
+    page.locator(".find.wide input").evaluate(
+        "one => { one.value = 'ada'; one.dispatchEvent(new Event('input', { bubbles: true })) }"
+    )
     page.wait_for_url(lambda url: url.endswith("q=ada"))
     page.get_by_role("button", name="Show the keyboard").wait_for()
     page.goto("/search?q=zzzzqqqq")

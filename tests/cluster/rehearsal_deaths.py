@@ -24,8 +24,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.server, pytest.mark.postgres]
 ROUNDS = int(os.environ.get("ROUNDS", "20"))
 PER_HOST = 2
 WITHIN_S = 12.0
-# With the store away as well, another node waits so long for what the first one has fetched, before it fetches for itself.
-WITHIN_S_WITHOUT_STORE = 120.0
 STILL_S = 30.0
 WATCHED_S = 5.0  # for so long a node that woke is watched
 GIVEN_UP_S = 100.0
@@ -156,7 +154,7 @@ def test_another_node_goes_on_after_a_kill(cluster: Cluster, origin: Origin, fig
     figures.update({"median s to the picture": sorted(waits)[len(waits) // 2], "slowest s": max(waits)})
     assert lost == 0
     assert twice <= ROUNDS * PER_HOST
-    assert max(waits) <= (WITHIN_S_WITHOUT_STORE if PHASES[phase] is before_the_store else WITHIN_S)
+    assert max(waits) <= WITHIN_S
 
 
 def sleeps_while_another_takes_over(

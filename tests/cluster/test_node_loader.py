@@ -1,5 +1,6 @@
 """Covers of several nodes in one process, each with its own folder: on PostgreSQL, a real S3 store and a real origin."""
 
+import subprocess
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from image_cache.cluster.node_loader import LOST_S, PATIENCE_S
+from image_cache.cluster.node_loader import KEEPER_S, LOST_S, PATIENCE_S
 from image_cache.covers.own_covers import forget_rendered
 from image_cache.db.database import Database
 from tests.cluster.link import Link
@@ -218,6 +219,25 @@ def test_a_node_whose_store_stays_away_fetches_for_itself(nodes: Nodes, origin: 
     assert origin.count() == 2
     assert (other.cache.jobs.depth(), other.cache.jobs.running()) == (0, 0)
     assert one.digests(url) == other.digests(url)
+
+
+def test_nobody_waits_for_the_store_of_a_node_that_has_died(nodes: Nodes, origin: Origin) -> None:
+    one, other = nodes.add(), nodes.add()
+    url = origin.put("/a.jpg", jpeg())
+    nodes.links[0].mode = "reset"
+    body = look(one, url)
+    assert look(other, url) is None
+    assert nodes.objects() == []
+    with subprocess.Popen(["true"]) as process:
+        holder = f"{process.pid}:1"
+    with nodes.index.write() as conn:
+        assert conn.execute("UPDATE images SET kept_by = ? WHERE kept_by = ?", (holder, one.cache.jobs.holder)).rowcount == 1
+    nodes.clock.advance(KEEPER_S)
+    other.run()  # asks for a fetch
+    other.run()
+    assert other.cache.get(other.digests(url)[0], "detail") == body
+    assert origin.count() == 2
+    assert len(nodes.objects()) == 2
 
 
 def test_an_image_that_was_deleted_while_it_was_fetched_comes_back_nowhere(nodes: Nodes, origin: Origin) -> None:

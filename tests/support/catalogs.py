@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import quote
 
 from image_cache.cluster.index_schema import COVERS, SHARED_INDEX
 from image_cache.db.catalog import CatalogDatabase
@@ -22,6 +23,10 @@ class Catalogs(Protocol):
 
     def open(self, path: Path, *, is_reader: bool = False) -> CatalogDatabase: ...
 
+    def settings(self, folder: Path) -> dict[str, str]:
+        """Return the settings of an application whose catalogue is in this database, one for each folder."""
+        ...
+
     def open_index(self, path: Path) -> Database:
         """Open the index of covers: the same path is the same index."""
         ...
@@ -32,6 +37,9 @@ class SqliteCatalogs:
 
     def open(self, path: Path, *, is_reader: bool = False) -> CatalogDatabase:
         return CatalogDatabase(path, is_reader=is_reader)
+
+    def settings(self, folder: Path) -> dict[str, str]:
+        return {}
 
     def open_index(self, path: Path) -> Database:
         return Database(path, INDEX_MIGRATIONS, synchronous="NORMAL", is_disposable=True)
@@ -56,6 +64,11 @@ class PostgresCatalogs:
         self._opened.append(opened)
         return opened
 
+    def settings(self, folder: Path) -> dict[str, str]:
+        if folder not in self.names:
+            self.names[folder] = self._pool.take()
+        return {"DATABASE": self._pool.url, "DATABASE_SCHEMA": self.names[folder]}
+
     def open_index(self, path: Path) -> Database:
         catalog = self.open(path)
         beside: Database = catalog.beside(COVERS, SHARED_INDEX)  # type: ignore[attr-defined]
@@ -76,6 +89,7 @@ class SchemaPool:
         import psycopg
 
         self.dsn = f"host={server.folder} user={USER} dbname={USER}"
+        self.url = f"postgresql://{USER}@/{USER}?host={quote(str(server.folder), safe='')}"
         self._conn: Any = psycopg.connect(self.dsn, autocommit=True)
         self._free: list[str] = []
         self._count = 0

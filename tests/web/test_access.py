@@ -10,6 +10,7 @@ from werkzeug.test import TestResponse
 
 from image_cache.web.access import Role, check_declarations, declare_access, declared_access
 from image_cache.web.rate_limits import limiter
+from tests.support.catalogs import Catalogs
 from tests.support.inside import PASSWORD, Inside, form_token, page_token
 from tests.web.streams.test_access_matrix import TABLE as STREAM_TABLE
 
@@ -265,9 +266,10 @@ UNSAFE = ("POST", "PUT", "PATCH", "DELETE")
 
 
 @pytest.fixture(scope="module")
-def used(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Inside]:
+def used(module_catalogs: Catalogs, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Inside]:
     """A vault with an account of each role, which tests change."""
-    with Inside(tmp_path_factory.mktemp("access") / "vault", METRICS=True) as inside:
+    folder = tmp_path_factory.mktemp("access")
+    with Inside(folder / "vault", METRICS=True, **module_catalogs.settings(folder)) as inside:
         for role in ACCOUNTS:
             inside.account(role, role)
         inside.services.take_along.write(inside.services.take_along.path)

@@ -10,6 +10,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from image_cache.models import ImageVisibility, StreamImage
+from tests.support.catalogs import Catalogs
 from tests.support.inside import Inside, shape
 from tests.support.stage import ACTORS, KINDS, SLUG, Stage, edits, files, photo, sees
 
@@ -139,23 +140,25 @@ SIZES = ("thumb", "detail", "large", "thumb-blurred", "detail-blurred", "tile", 
 
 
 @pytest.fixture
-def stage(tmp_path: Path) -> Iterator[Stage]:
+def stage(catalogs: Catalogs, tmp_path: Path) -> Iterator[Stage]:
     """A stream of one's own."""
-    with Inside(tmp_path / "vault") as inside:
+    with Inside(tmp_path / "vault", **catalogs.settings(tmp_path)) as inside:
         yield Stage(inside)
 
 
 @pytest.fixture(scope="module")
-def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+def shown(module_catalogs: Catalogs, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """A stream that every test finds as it was made: look, and change nothing."""
-    with Inside(tmp_path_factory.mktemp("shown") / "vault") as inside:
+    folder = tmp_path_factory.mktemp("shown")
+    with Inside(folder / "vault", **module_catalogs.settings(folder)) as inside:
         yield Stage(inside)
 
 
 @pytest.fixture(scope="module")
-def used(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+def used(module_catalogs: Catalogs, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """A stream that tests change; tests must not rely on its contents."""
-    with Inside(tmp_path_factory.mktemp("used") / "vault", MAX_STREAM_IMAGES_PER_STREAM=1000) as inside:
+    folder = tmp_path_factory.mktemp("used")
+    with Inside(folder / "vault", MAX_STREAM_IMAGES_PER_STREAM=1000, **module_catalogs.settings(folder)) as inside:
         yield Stage(inside)
 
 
@@ -262,7 +265,7 @@ def test_the_owner_ends_a_stream_and_no_byte_remains(stage: Stage, is_moved: boo
         assert stage.ask("owner", "POST", f"/streams/{SLUG}/delete").status_code == 303
         assert stage.ask("owner", "POST", f"/trash/{SLUG}/delete").status_code == 303
     else:
-        assert stage.ask("owner", "DELETE", f"/api/streams/{SLUG}?for_good=true").json == {"deleted": 3}
+        assert stage.ask("owner", "DELETE", f"/api/streams/{SLUG}?for_good=true").json["deleted"] == 3
     assert stage.ask("owner", "GET", f"/streams/{SLUG}").status_code == 404
     assert not [file for file in (stage.inside.folder / "state/stream_images").rglob("*") if file.is_file()]
     assert not list((stage.inside.folder / "cache/streams").rglob("*.webp"))
