@@ -3,7 +3,7 @@
 import logging
 
 from image_cache.cluster.node_loader import NodeLoader
-from image_cache.cluster.shared_variants import SharedVariants
+from image_cache.cluster.second_tier.shared_variants import SharedVariants
 from image_cache.db.database import DatabaseError
 from image_cache.engine.jobs import JobQueue
 from image_cache.engine.pool import PeriodicJob, Pool

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Protocol
 
-from image_cache.cluster.shared_variants import SharedVariants
+from image_cache.cluster.second_tier.shared_variants import SharedVariants
 from image_cache.db.database import DatabaseError
 from image_cache.engine.cache import Cache
 from image_cache.engine.job import Job, LoadRequest

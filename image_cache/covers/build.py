@@ -182,7 +182,7 @@ def _store(
 
 def _shared_store(settings: Settings, store: CoverContext) -> CoverContext:
     """Return a store of which other nodes have a part."""
-    from image_cache.cluster.tier_build import open_node_queue, open_shared_variants
+    from image_cache.cluster.second_tier.build import open_node_queue, open_shared_variants
 
     shared = open_shared_variants(
         settings,

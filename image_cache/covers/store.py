@@ -17,7 +17,7 @@ from image_cache.frozen import frozen
 from image_cache.imaging.variants import Variant
 
 if TYPE_CHECKING:
-    from image_cache.cluster.shared_variants import SharedVariants
+    from image_cache.cluster.second_tier.shared_variants import SharedVariants
 
 AT_A_TIME = 400  # digests per SQL statement
 REGISTERED_AT = "registered_at"  # in `meta` of the register

@@ -9,7 +9,7 @@ import obstore
 import pytest
 from obstore.store import S3Store
 
-from image_cache.cluster.second_tier import MAX_BYTES, PAUSE_S, PREFIX, SecondTier, object_name
+from image_cache.cluster.second_tier.tier import MAX_BYTES, PAUSE_S, PREFIX, SecondTier, object_name
 from image_cache.engine.key import Key
 from image_cache.errors import StorageError
 from image_cache.storage.s3 import S3Storage

@@ -21,9 +21,9 @@ def sweep(context: CommandContext, dry_run: bool) -> None:
     """
     if not context.settings.SHARED_VARIANTS:
         raise ConfigError(SETTING, "is off, so there are no rendered covers in the store")
-    from image_cache.cluster.stored_table import StoredTable
-    from image_cache.cluster.tier_build import open_tier
-    from image_cache.cluster.tier_sweep import sweep_tier
+    from image_cache.cluster.second_tier.build import open_tier
+    from image_cache.cluster.second_tier.stored_table import StoredTable
+    from image_cache.cluster.second_tier.sweep import sweep_tier
 
     with opened_services(context) as services:
         covers = services.covers

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from image_cache.cluster.second_tier import BODY_DIGITS, SecondTier, SharedObject
-from image_cache.cluster.stored_table import StoredTable
+from image_cache.cluster.second_tier.stored_table import StoredTable
+from image_cache.cluster.second_tier.tier import BODY_DIGITS, SecondTier, SharedObject
 from image_cache.errors import CacheError
 from image_cache.frozen import frozen
 

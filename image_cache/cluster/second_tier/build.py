@@ -3,8 +3,8 @@
 from collections.abc import Callable, Collection, Mapping
 
 from image_cache.cluster.node_covers import AT_ONCE
-from image_cache.cluster.second_tier import TIMEOUT_S, SecondTier
-from image_cache.cluster.shared_variants import SharedVariants
+from image_cache.cluster.second_tier.shared_variants import SharedVariants
+from image_cache.cluster.second_tier.tier import TIMEOUT_S, SecondTier
 from image_cache.config import Settings
 from image_cache.engine.cache import Cache
 from image_cache.engine.jobs import JobQueue

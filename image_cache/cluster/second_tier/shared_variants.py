@@ -3,8 +3,8 @@
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping
 
-from image_cache.cluster.second_tier import SecondTier
-from image_cache.cluster.stored_table import FetchedImage, StoredTable
+from image_cache.cluster.second_tier.stored_table import FetchedImage, StoredTable
+from image_cache.cluster.second_tier.tier import SecondTier
 from image_cache.db.database import Connection, Database, DatabaseError
 from image_cache.engine.cache import Cache
 from image_cache.engine.key import Key
