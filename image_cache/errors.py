@@ -154,6 +154,12 @@ class StorageError(CacheError):
         self.reason = reason
 
 
+class StorageAway(StorageError):
+    """A remote storage does not answer now; the same request may succeed later."""
+
+    hint = "Check the network and the storage."
+
+
 class FolderMissing(StorageError):
     """The folder of a file that is to be written does not exist."""
 

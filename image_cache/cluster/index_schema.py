@@ -19,6 +19,7 @@ _SHARED_HALF = """
     DROP TABLE reuse;
     ALTER TABLE images ADD COLUMN stored_at REAL;  -- NULL: the variants are not in the store yet
     ALTER TABLE images ADD COLUMN kept_by TEXT;  -- the process whose node has them on its disk, as long as the store has not
+    CREATE INDEX images_kept ON images (kept_by) WHERE stored_at IS NULL AND kept_by IS NOT NULL;
 
     DROP TRIGGER images_added;
     CREATE TRIGGER images_added AFTER INSERT ON images BEGIN

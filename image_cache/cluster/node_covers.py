@@ -12,6 +12,7 @@ logger = logging.getLogger(__name__)
 
 AT_ONCE = 4
 STORE_S = 5.0  # how soon the store has what it did not take
+KEEPERS_S = 1.0  # how soon this node asks for what a dead node alone had
 REPAIR_S = 10.0
 DAY_S = 86400.0
 
@@ -23,8 +24,10 @@ class NodeCovers:
         self._loader = loader
         self._jobs = jobs
         self._shared = shared
+        self._dead: set[str] = set()  # the keepers that the last look found dead
         periodic = [
             PeriodicJob("store-covers", STORE_S, self._store_later, first_s=STORE_S),
+            PeriodicJob("node-keepers", KEEPERS_S, self._look_for_dead, first_s=KEEPERS_S),
             PeriodicJob("node-jobs", REPAIR_S, self._repair),
             PeriodicJob("node-sweep", DAY_S, self._sweep, first_s=DAY_S),
         ]
@@ -57,6 +60,19 @@ class NodeCovers:
             self._shared.store_later()
         except DatabaseError as error:
             logger.warning("covers not stored in the second tier reason=%s", error)
+
+    def _look_for_dead(self) -> None:
+        """Let the jobs that wait for a node run, once it has died."""
+        try:
+            if self._jobs.depth() == 0:
+                return
+            dead = self._loader.dead_keepers()
+            if not dead <= self._dead:
+                self._jobs.make_due()
+                self._pool.wake()
+            self._dead = dead
+        except DatabaseError as error:
+            logger.debug("dead nodes not looked for reason=%s", error)
 
     def _repair(self) -> None:
         try:

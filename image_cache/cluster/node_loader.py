@@ -23,7 +23,6 @@ logger = logging.getLogger(__name__)
 
 AWAY_S = 5.0  # until a job looks again whether the store answers, or another node has stored the image
 LOST_S = 10.0  # how long a node that has what the store lacks may take to store it: it looks every five seconds
-KEEPER_S = 1.0  # until it looks whether the node that alone has the image has stored it, or has died
 ASKED_S = 2.0  # until a job looks whether the fetch that it asked for has ended
 PATIENCE_S = 90.0  # how long it waits for the store and for other nodes, before this node fetches for itself
 FRESH_S = 60.0  # a node that has fetched an image stores it within this time
@@ -81,6 +80,10 @@ class NodeLoader:
     def stop(self) -> None:
         """Claim no more jobs."""
         self._is_stopping = True
+
+    def dead_keepers(self) -> set[str]:
+        """Return the processes whose nodes have died with what the store does not have. Raises `DatabaseError`."""
+        return set(self._queues.shared.holders.dead(self._shared.keepers()))
 
     def run_due(self) -> bool:
         """Run jobs one after the other; return False if there was none."""
@@ -162,9 +165,8 @@ class NodeLoader:
         keeper = self._shared.keeper_of(image.digest)
         if keeper is not None and self._queues.shared.holders.dead([keeper]):  # what it has comes back with it, or never
             return None
-        if is_away:
-            return AWAY_S
-        return KEEPER_S if is_base and (waited_s < LOST_S or self._is_fresh(image)) else None
+        is_on_its_way = is_base and (waited_s < LOST_S or self._is_fresh(image))
+        return AWAY_S if is_away or is_on_its_way else None
 
     def _ask_others(self, job: Job, image: ImageRecord) -> float:
         """Let one node fetch for all of them, and store it, what no node has; return the seconds until it is worth a look."""

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from image_cache.errors import StorageError
+from image_cache.errors import StorageAway, StorageError
 from image_cache.storage.base import Body, download_file, name_parts, upload_file
 
 TIMEOUT_S = 30.0  # of one request, an upload of 20 MB over a slow line included
@@ -22,6 +22,7 @@ ASK_S = 3.0  # of a request without bytes: pages and health wait for it
 # The library's default is ten attempts in three minutes, too long for a person who waits for a page.
 RETRIES = 2
 RETRY_S = 3.0
+AWAY = "the S3 storage is not responding"
 SHA256 = "sha256"  # the name under which an object keeps that of its bytes
 PART_BYTES, PARTS_AT_ONCE = 5 << 20, 2  # the smallest part that S3 takes; what is in memory of a long body
 
@@ -217,7 +218,8 @@ class S3Storage:
             yield
         except (self._library.exceptions.BaseError, OSError) as error:
             # The library's own text is debugging output that contains URLs.
-            raise StorageError(f"{self.name}{name}", _reason_of(error)) from error
+            reason = _reason_of(error)
+            raise (StorageAway if reason == AWAY else StorageError)(f"{self.name}{name}", reason) from error
 
 
 def _reason_of(error: Exception) -> str:
@@ -230,4 +232,4 @@ def _reason_of(error: Exception) -> str:
         "FileNotFound": "the bucket does not exist",
         "NotFound": "the bucket does not exist",
     }
-    return words.get(kind, "the S3 storage is not responding")
+    return words.get(kind, AWAY)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import IO
 
 from image_cache.engine.key import Key
-from image_cache.errors import DecoderFailed, ImageRejected, ProgramMissing, StorageError, VideoRejected
+from image_cache.errors import DecoderFailed, ImageRejected, ProgramMissing, StorageAway, StorageError, VideoRejected
 from image_cache.imaging.decoder import Decoder
 from image_cache.imaging.variants import Variant
 from image_cache.models import StreamImage
@@ -316,4 +316,4 @@ class StreamImages:
 
     def _check_online(self) -> None:
         if time.monotonic() < self._offline_until:
-            raise StorageError(self.storage.kind, "the storage for original images is not responding; try again in a moment")
+            raise StorageAway(self.storage.kind, "the storage for original images is not responding; try again in a moment")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from image_cache.cluster.node_loader import KEEPER_S, LOST_S, PATIENCE_S
+from image_cache.cluster.node_loader import LOST_S, PATIENCE_S
 from image_cache.covers.own_covers import forget_rendered
 from image_cache.db.database import Database
 from tests.cluster.link import Link
@@ -232,7 +232,7 @@ def test_nobody_waits_for_the_store_of_a_node_that_has_died(nodes: Nodes, origin
         holder = f"{process.pid}:1"
     with nodes.index.write() as conn:
         assert conn.execute("UPDATE images SET kept_by = ? WHERE kept_by = ?", (holder, one.cache.jobs.holder)).rowcount == 1
-    nodes.clock.advance(KEEPER_S)
+    other.parts.node._look_for_dead()  # type: ignore[union-attr]
     other.run()  # asks for a fetch
     other.run()
     assert other.cache.get(other.digests(url)[0], "detail") == body

@@ -1,1 +1,1 @@
-"""The second tier: rendered covers in an S3 store, which every node reads and whoever fetched one writes."""
+"""Second tier: rendered covers in an S3 store. Each node reads from it, and the node that fetched a cover writes it there."""

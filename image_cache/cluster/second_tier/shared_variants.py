@@ -119,6 +119,10 @@ class SharedVariants:
         """Return the process whose node alone has an image, None if the store has it."""
         return self._stored.keeper_of(digest)
 
+    def keepers(self) -> list[str]:
+        """Return all processes whose nodes have what the store does not have."""
+        return self._stored.keepers()
+
     def report_lost(self, image: ImageRecord) -> None:
         """Record that the second tier has lost variants of an image, so that a node that has them stores them again."""
         if image.body_sha256 is not None:

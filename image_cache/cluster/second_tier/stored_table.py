@@ -30,9 +30,14 @@ class StoredTable:
         return conn.execute("SELECT 1 FROM images WHERE digest = ?", (bytes.fromhex(digest),)).fetchone() is not None
 
     def keeper_of(self, digest: str) -> str | None:
-        """Return the process that has fetched what the store does not have; None if it is stored, or nobody knows."""
+        """Return the process that has fetched what the store does not have; None if it is stored, or that is not known."""
         row = self._database.row("SELECT kept_by FROM images WHERE digest = ? AND stored_at IS NULL", (bytes.fromhex(digest),))
         return None if row is None else row[0]
+
+    def keepers(self) -> list[str]:
+        """Return all processes whose nodes have what the store does not have."""
+        sql = "SELECT DISTINCT kept_by FROM images WHERE stored_at IS NULL AND kept_by IS NOT NULL"
+        return [row[0] for row in self._database.rows(sql)]
 
     def record(self, conn: Connection, digest: str, stored_at: float | None, kept_by: str | None) -> None:
         """Write it in the transaction that records the fetch: another body is not in the store because the last one was."""

@@ -16,7 +16,16 @@ from dataclasses import replace
 from typing import BinaryIO, Self
 
 from image_cache.config import Settings
-from image_cache.errors import DecoderBusy, DuplicateImage, ImageRejected, QueueFull, QuotaExceeded, StorageError, UploadTooLarge
+from image_cache.errors import (
+    DecoderBusy,
+    DuplicateImage,
+    ImageRejected,
+    QueueFull,
+    QuotaExceeded,
+    StorageAway,
+    StorageError,
+    UploadTooLarge,
+)
 from image_cache.frozen import frozen
 from image_cache.imaging.decoder import Decoder
 from image_cache.imaging.variants import Facts
@@ -258,7 +267,7 @@ class Uploads:
         mask: str = "",
     ) -> StreamImage:
         if self._images.is_remote and self._images.is_offline():
-            raise StorageError(self._images.storage.kind, "the storage for original images is not responding")
+            raise StorageAway(self._images.storage.kind, "the storage for original images is not responding")
         self._orphans.record(image.file_path, image.image_id, self._clock())
         try:
             self._images.storage.put(image.file_path, body)

@@ -17,7 +17,7 @@ from image_cache.web.context import services
 from image_cache.web.rate_limits import limiter
 from image_cache.web.request_body import larger_body, read_body, read_texts
 from image_cache.web.streams.json_views import image_json, stream_json, trashed_json
-from image_cache.web.streams.uploads import store_files, stream_body_limits
+from image_cache.web.streams.uploads import set_status, store_files, stream_body_limits
 from image_cache.web.streams.viewer import (
     impersonated_viewer,
     refresh_viewer,
@@ -108,7 +108,7 @@ def images(slug: str) -> Response:
 @declare_access(change=Role.STREAM_POLICY, change_scope=UPLOAD)
 @larger_body(stream_body_limits)
 @limiter.limit(WRITES)
-def upload(slug: str) -> tuple[Response, int]:
+def upload(slug: str) -> Response:
     """Store the files of the form field `files`; 201 if at least one is stored, with the result of each."""
     stream = _stream(slug)
     require_editor(stream)
@@ -117,7 +117,9 @@ def upload(slug: str) -> tuple[Response, int]:
     if not rows:
         raise FieldRejected("files", "No file was uploaded.")
     stored = sum(row["ok"] for row in rows)
-    return _json(results=rows, stored=stored, refused=len(rows) - stored), 201 if stored else rows[0]["status"]
+    response = _json(results=rows, stored=stored, refused=len(rows) - stored)
+    set_status(response, rows, 201)
+    return response
 
 
 @stream_api.get("/streams/<slug>/stats")

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from flask import request
+from flask import Response, request
 from werkzeug.datastructures import FileStorage
 
 from image_cache.db.database import DatabaseError, why_unwritable
@@ -31,7 +31,7 @@ from image_cache.units import counted
 from image_cache.visibility import may_edit
 from image_cache.web.actions import log_action
 from image_cache.web.context import services
-from image_cache.web.errors import sentence_of, status_of
+from image_cache.web.errors import RETRY_AFTER_S, sentence_of, status_of
 from image_cache.web.request_body import FORM_OVERHEAD_BYTES, BodyLimits, UploadBuffer
 from image_cache.web.streams.view_models import address
 from image_cache.web.streams.viewer import viewer
@@ -100,6 +100,16 @@ def store_files(stream: Stream) -> list[dict[str, Any]]:
     if stored := sum(row["ok"] for row in rows):
         log_action("uploads", f"uploaded {counted(stored, 'image')}", stream.title)
     return rows
+
+
+def set_status(response: Response, rows: list[dict[str, Any]], stored_status: int) -> None:
+    """Answer with `stored_status` if any file was stored, else as the first one was refused, and when to try again."""
+    if any(row["ok"] for row in rows):
+        response.status_code = stored_status
+        return
+    response.status_code = rows[0]["status"]
+    if response.status_code == 503:
+        response.headers["Retry-After"] = str(RETRY_AFTER_S)
 
 
 def files_of_form() -> list[FileStorage]:

@@ -31,7 +31,7 @@ from image_cache.web.streams.looks import (
     orders_of,
     upto_of_request,
 )
-from image_cache.web.streams.uploads import store_files, stream_body_limits
+from image_cache.web.streams.uploads import set_status, store_files, stream_body_limits
 from image_cache.web.streams.view_chart import chart
 from image_cache.web.streams.viewer import impersonated_viewer, require_editor, require_owner, viewer
 
@@ -154,7 +154,7 @@ def upload(slug: str) -> AnyResponse:
         raise FieldRejected("files", "Choose at least one file.")
     stored = sum(row["ok"] for row in rows)
     response = _page("streams/upload.html", stream=stream, rows=rows, stored=stored, limits=views.upload_limits(stream))
-    response.status_code = 200 if stored else rows[0]["status"]
+    set_status(response, rows, 200)
     return response
 
 

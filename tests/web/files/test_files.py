@@ -369,7 +369,7 @@ def test_a_stop_during_a_fetch_is_quick_and_keeps_what_came(origin: Origin, tmp_
     with Vault(tmp_path / "vault", trusted=(origin.base,), VINYL_VAULT_FREE_SPACE_FLOOR_MB="0") as vault:
         vault.post("/api/files", {"url": url})
         parts = (tmp_path / "vault/cache/files").glob
-        # What the origin has sent may still be on its way.
+        # What the origin has sent has not all been received.
         wait_until(lambda: [part.stat().st_size for part in parts("??/*.part")] == [MB])
         assert vault.stop() == 0
         gate.set()

@@ -603,7 +603,8 @@ def test_with_the_store_away_a_gallery_shows_what_is_here_and_says_what_is_not(t
             away = stage.ask("stranger", "GET", f"/streams/{SLUG}/images/{gone.image_id}/thumb")
             assert (away.status_code, away.headers["Cache-Control"], bool(away.headers["Retry-After"])) == (503, "no-store", True)
             refused = stage.ask("owner", "POST", f"/api/streams/{SLUG}/images", data=files((photo(1), "a.jpg")))
-            assert (refused.status_code, refused.json["results"][0]["kind"]) == (507, "storage")
+            assert (refused.status_code, refused.json["results"][0]["kind"]) == (503, "storage")
+            assert int(refused.headers["Retry-After"]) > 0
             server.start()
             stage.streams.images._offline_until = 0.0  # as if the quarter of a minute had passed
             assert stage.ask("stranger", "GET", f"/streams/{SLUG}/images/{gone.image_id}/thumb").status_code == 200
@@ -612,7 +613,7 @@ def test_with_the_store_away_a_gallery_shows_what_is_here_and_says_what_is_not(t
 @pytest.mark.slow
 @pytest.mark.server
 def test_uploads_at_the_same_moment_do_not_take_each_other_for_a_storage_that_is_away(tmp_path: Path) -> None:
-    """The second was refused with 507 while the first one asked whether the storage is there."""
+    """The second was refused while the first one asked whether the storage is there."""
     with S3Server(tmp_path / "s3") as server, closing(Link(server.port, delay_s=0.3)) as link:
         settings = server.settings(tmp_path / "secret") | {"S3_ENDPOINT": f"http://127.0.0.1:{link.port}"}
         with Inside(tmp_path / "vault", **settings) as inside:
