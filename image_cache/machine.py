@@ -1,4 +1,4 @@
-"""What the machine allows this process: its memory, or what a service or a container gets of it."""
+"""What the machine allows this process: its memory, or what a service or a container gets of it. And what its clock may show."""
 
 import contextlib
 import os
@@ -7,6 +7,7 @@ from pathlib import Path
 from image_cache.units import MEGABYTE
 
 MIN_MEMORY_BYTES = 160 * MEGABYTE  # the service and a decoder with its smallest budget; a Pi Zero 2 W gives it 170
+EARLIEST_AT = 1_767_225_600.0  # 2026-01-01: a clock that shows less is wrong, because this program is younger
 
 
 def physical_memory_bytes() -> int:

@@ -6,6 +6,7 @@ from image_cache.engine.job import LoadRequest
 from image_cache.engine.registry import ImageRecord
 from image_cache.frozen import frozen
 from image_cache.imaging.variants import Variant
+from image_cache.machine import EARLIEST_AT
 from image_cache.models import Cover
 
 # The queue of what this node lacks of images that any node has fetched, where there are many. No host has such a name.
@@ -92,7 +93,12 @@ def needs_load(image: ImageRecord, stored: Collection[str], now: float, wants: C
 
 
 def is_stale(image: ImageRecord, now: float) -> bool:
-    """Return True if the image is past its freshness. A time further ahead than we ever set was written by a wrong clock."""
+    """Return True if the image is past its freshness. A time further ahead than we ever set was written by a wrong clock.
+
+    Nothing is while the clock itself is wrong: a board without a battery starts in the past, and would ask for every cover.
+    """
+    if now < EARLIEST_AT and image.fresh_until is not None:
+        return False
     return image.fresh_until is None or not now < image.fresh_until <= now + SETTLED_FRESH_S + 1
 
 

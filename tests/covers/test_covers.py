@@ -444,6 +444,17 @@ def test_a_stale_cover_stays_when_its_origin_fails(covers: Covers, origin: Origi
     assert covers.states(url) == ["ready"]
 
 
+def test_a_clock_that_starts_in_1970_asks_for_no_cover_again(covers: Covers, origin: Origin) -> None:
+    """A board without a battery asked for every cover that was looked at, and once more when its clock was set."""
+    url = origin.put("/a.jpg", jpeg())
+    covers.show(url)
+    for seconds in (DAY_S - covers.clock.now, covers.clock.now - DAY_S):
+        covers.clock.advance(seconds)
+        covers.cache.for_page([url])
+        covers.run()
+        assert origin.count() == 1
+
+
 def test_a_settled_picture_needs_no_revalidation_for_a_year(covers: Covers, origin: Origin) -> None:
     settled, plain = "https://f4.bcbits.com/img/a3559269778_10.jpg", origin.put("/a.jpg", jpeg())
     covers.cache.register([settled, plain])

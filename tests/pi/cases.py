@@ -366,6 +366,7 @@ def clock(board: Board) -> None:
     there = sum(board.get(f"/cache/thumbnails/{digest}.webp").status == 200 for digest in digests)
     board.note(covers_after=percent(there, 6), fetched_again=board.origin.count() - asked)
     assert there == 6
+    assert board.origin.count() == asked
 
 
 @case_that_boots

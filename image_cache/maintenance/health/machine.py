@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from image_cache.engine.disk import MIN_FREE_INODES
+from image_cache.machine import EARLIEST_AT
 from image_cache.maintenance.health.check import Check
 from image_cache.maintenance.readonly_vault import ReadonlyVault
 from image_cache.resources import own_command
@@ -17,7 +18,6 @@ from image_cache.units import megabytes
 
 SLOW_WRITE_S = 1.0  # a card that needs longer for 64 KB makes every request wait
 PROBE_BYTES = 65536
-EARLIEST_AT = 1_767_225_600.0  # 2026-01-01: this program is younger
 LATEST_AT = 4_102_444_800.0  # 2100-01-01
 DAY_S = 86400.0
 TIME_SERVICE = Path("/run/systemd/timesync")
