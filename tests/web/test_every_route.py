@@ -37,6 +37,21 @@ PAGE = {
 PICTURE = {"Content-Security-Policy": "default-src 'none'; sandbox"}
 EVERY = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin"}
 LINK = {"Referrer-Policy": "no-referrer", "X-Robots-Tag": "noindex, nofollow"}
+NUMBERED: dict[str, object] = {
+    "account_id": 1,
+    "batch_id": 1,
+    "crate_id": 1,
+    "hidden_id": 1,
+    "link_id": 1,
+    "play_id": 1,
+    "selection_id": 2,
+    "token_id": 1,
+    "view_id": 1,
+    "want_id": 1,
+    "number": 0,
+    "year": 1971,
+    "action": "pause",
+}
 HOSTILE = ("no-such-thing", "%00", "..%2f..%2fetc%2fpasswd", "%ff%fe", "%e2%80%ae", "'\"><script>", "9" * 30, "-1", "x" * 3000)
 
 
@@ -58,26 +73,14 @@ def known_arguments(inside: Inside, origin: Origin) -> dict[str, object]:
     record, digest = inside.album(origin.url("/cover.jpg")), inside.cover(origin)
     return {
         "album_id": record,
-        "year": 1971,
-        "view_id": 1,
         "variant": "detail",
         "name": digest,
         "kind": "detail",
         "version": "x",
         "names": "tokens-style",
         **stream_arguments(inside),
+        **NUMBERED,
         "digest": "0123456789abcdef" * 2,
-        "action": "pause",
-        "number": 0,
-        "account_id": 1,
-        "link_id": 1,
-        "token_id": 1,
-        "batch_id": 1,
-        "crate_id": 1,
-        "want_id": 1,
-        "hidden_id": 1,
-        "selection_id": 2,
-        "play_id": 1,
         "task_id": inside.services.tasks.rows.add("nobody-runs-this", {}, 1.0)[0],
     }
 
@@ -148,20 +151,8 @@ def test_no_get_of_any_route_speaks_to_anybody(inside: Inside, origin: Origin) -
     known = {"album_id": records[0], "variant": "thumbnails", "name": digest, "kind": "detail", "version": "x", "names": "tokens"}
     known |= {
         "digest": digest[:32],
-        "year": 1971,
-        "view_id": 1,
-        "action": "pause",
-        "number": 0,
-        "account_id": 1,
-        "link_id": 1,
-        "token_id": 1,
-        "batch_id": 1,
-        "crate_id": 1,
-        "want_id": 1,
-        "hidden_id": 1,
-        "selection_id": 2,
-        "play_id": 1,
         "task_id": 1,
+        **NUMBERED,
     } | stream_arguments(inside)
     connects: list[object] = []
     _listen("socket.connect", lambda arguments: connects.append(arguments[1]))
