@@ -243,7 +243,8 @@ def install(board: Board) -> str:
     guest = board.guest
     guest.send(board.share / "good", "/srv/vinylvault")
     guest.send(board.share / "wheels", "/srv/wheels")
-    guest.write("/etc/vinylvault.env", f"VINYL_VAULT_TRUSTED_ORIGINS=http://{HOST}:{ORIGIN_PORT}\nVINYL_VAULT_FIND_COVERS=0\n")
+    settings = {"TRUSTED_ORIGINS": f"http://{HOST}:{ORIGIN_PORT}", "FIND_COVERS": "0", "MAX_STREAM_IMAGES_PER_STREAM": "1000"}
+    guest.write("/etc/vinylvault.env", "".join(f"VINYL_VAULT_{name}={value}\n" for name, value in settings.items()))
     began = time.monotonic()
     said = guest.run("VINYLVAULT_HEALTH_S=900 /srv/vinylvault/systemd/install.sh --wheelhouse /srv/wheels")
     board.note(install_s=round(time.monotonic() - began), written_mb=_mb(board.written_bytes()))

@@ -221,6 +221,7 @@ def cuts(board: Board) -> None:
     acknowledged: dict[str, str] = {}
     number = 0
     lost: list[str] = []
+    refused: list[str] = []
     for cut in range(board.cuts):
         board.wait_until(lambda: board.health()["Catalogue"]["state"] == "well" if board.responds() else False)
 
@@ -234,10 +235,13 @@ def cuts(board: Board) -> None:
                 return
             if status == 201:
                 acknowledged[said] = hashlib.sha256(body).hexdigest()
+            elif status in (409, 413, 415):  # the stream is full, say: it would be refused for ever
+                refused.append(said)
 
         before = len(acknowledged)
         sending = [Watch(send) for _ in range(2)]
-        board.wait_until(lambda: len(acknowledged) > before, every_s=0.2)  # noqa: B023  runs at once
+        board.wait_until(lambda: len(acknowledged) > before or bool(refused), every_s=0.2)  # noqa: B023  runs at once
+        assert not refused, refused
         time.sleep(dice.uniform(0, 20))
         board.guest.cut()
         for one in sending:
