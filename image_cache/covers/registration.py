@@ -56,6 +56,13 @@ class CoverRegistry:
                 count += self._write_all(changed)
         return count + self._write_all(changed)
 
+    def try_register(self, urls: Iterable[str | None]) -> None:
+        """Register them, unless the index does not take them now: a full disk, or a folder that cannot be used."""
+        try:
+            self.register(urls)
+        except DatabaseError as error:
+            logger.warning("covers not registered reason=%s", error)
+
     def images_for_page(self, resolved: ResolvedUrls) -> dict[str, ImageRecord]:
         """Return the images by digest; those that are unknown are registered, if the disk allows it."""
         images = self._store.images(resolved.identities)

@@ -50,7 +50,7 @@ class ImageCache:
         self._store = store
         self._loader = loader
         self._decoder = decoder
-        self._urls = CoverRegistry(store)
+        self.urls = CoverRegistry(store)
         self._demand = DemandQueue(store, wake)
         self.is_registered, self.mark_registered = store.is_registered, store.mark_registered
         self._progress = ProgressEstimator(store.registry, store.jobs)
@@ -66,10 +66,10 @@ class ImageCache:
         a variant to make that no fetch renders by itself. The page is shown even if the queue is full, the disk takes no more or
         the index cannot be read. None, for a record without a cover, is always among the keys.
         """
-        resolved = self._urls.resolve(urls)
+        resolved = self.urls.resolve(urls)
         now = self.clock()
         try:
-            known = self._store.known(resolved.identities, self._urls.images_for_page(resolved))
+            known = self._store.known(resolved.identities, self.urls.images_for_page(resolved))
         except DatabaseError as error:
             logger.warning("covers not looked up reason=%s", error)
             return {**{url: Cover(digest, "waiting") for url, digest in resolved.digests.items()}, None: Cover("", "none")}
@@ -80,7 +80,7 @@ class ImageCache:
 
     def peek(self, urls: Sequence[str | None]) -> list[Cover]:
         """Return what is known about each URL, in order; `none` for None. Registers and enqueues nothing."""
-        known = self._urls.resolve(urls).digests
+        known = self.urls.resolve(urls).digests
         return self._states([known[url] if url else "" for url in urls], unknown="waiting")
 
     def digest_of(self, url: str) -> str:
@@ -89,32 +89,26 @@ class ImageCache:
 
     def images_at(self, urls: Sequence[str | None]) -> list[ImageRecord | None]:
         """Return what is known about the image at each URL, in order; None for one that is not registered."""
-        known = self._urls.resolve(urls).digests
+        known = self.urls.resolve(urls).digests
         images = self._store.images(dict.fromkeys(known.values()))
         return [images.get(known[url]) if url else None for url in urls]
 
     def register(self, urls: Iterable[str | None]) -> int:
         """Register the URLs that are not known yet, any number of them; returns how many."""
-        return self._urls.register(urls)
+        return self.urls.register(urls)
+
+    def try_register(self, urls: Iterable[str | None]) -> None:
+        """Register the URLs of records that are stored already; the pages do it later if the index does not take them now."""
+        self.urls.try_register(urls)
 
     def register_addresses(self, urls: Sequence[str]) -> dict[str, str]:
         """Register URLs that an operator names; returns those that cannot be fetched, with the reason."""
-        return self._urls.register_addresses(urls)
-
-    def failing(self, urls: Iterable[str]) -> set[str]:
-        """Return those of the URLs that are a new way to an image which its origin refused under the known one. Reads only."""
-        return self._urls.failing(urls)
-
-    def retry_with_url(self, urls: Collection[str]) -> None:
-        """Try failed images at the URLs that `failing` returned."""
-        if urls:
-            self._urls.retry_with_url(urls)
-            self.wake()
+        return self.urls.register_addresses(urls)
 
     def enqueue_missing(self, urls: Iterable[str | None], priority: int = PAGE) -> int:
         """Enqueue what is missing or stale among registered URLs, unless the queue is full; returns how many jobs are new."""
         try:
-            return self.enqueue_digests(list(self._urls.resolve(urls).identities), priority)
+            return self.enqueue_digests(list(self.urls.resolve(urls).identities), priority)
         except (QueueFull, DatabaseError) as error:
             logger.warning("covers not queued reason=%s", error)
             return 0

@@ -1,7 +1,6 @@
 """What templates call: addresses of images, and the wording of numbers and days."""
 
 import datetime
-import logging
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -23,8 +22,6 @@ from image_cache.web import svg as drawing
 from image_cache.web.assets import asset, preload, script, stylesheet
 from image_cache.web.context import account, is_member, may_change, may_operate, services
 from image_cache.web.privacy import public_source
-
-logger = logging.getLogger(__name__)
 
 PLACEHOLDERS = ("thumbnails", "detail")
 WIDTHS = (("thumbnails", 150), ("thumbnails-2x", 300), ("detail", 600), ("detail-2x", 1200))
@@ -161,10 +158,7 @@ def _picture_url(album: str | Album | Mapping[str, Any] | None, variant: str) ->
 
 def _register_unknown(answer: Response) -> Response:
     """Register the covers that a template named on its own, now that it is rendered."""
-    try:
-        services().covers.register(g.unknown_covers)
-    except DatabaseError as error:
-        logger.warning("covers not registered reason=%s", error)
+    services().covers.try_register(g.unknown_covers)
     return answer
 
 

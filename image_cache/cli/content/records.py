@@ -99,7 +99,7 @@ def _import(context: CommandContext, file: Path, report_file: Path | None, *, dr
         report = services.library.import_table(file, dry_run=dry_run)
         bought = services.library.wants.table.count_bought() - bought
         if not dry_run:
-            services.covers.register(services.library.cover_urls())
+            services.covers.try_register(services.library.cover_urls())
             log_action(context, "records", "imported a table", file.name)
     lossy = f"; {report.lossy:,} with a value that was shortened, guessed or skipped" if report.lossy else ""
     would = "would be " if dry_run else ""

@@ -135,7 +135,7 @@ class CoverEditor:
         logger.info("cover chosen album=%s", album.id)
 
     def _show(self, address: str) -> None:
-        self._covers.register([address])
+        self._covers.try_register([address])
         self._covers.enqueue_missing([address], VISIBLE)
 
     def delete_unused(self, address: str | None) -> None:

@@ -142,7 +142,7 @@ class ArtworkSearch:
         has_found = self._rows.record(album.id, tries, found.url if found else None)
         if has_found and found is not None:
             logger.info("cover found album=%s way=%s", album.id, found.strategy)
-            self._covers.register([found.url])
+            self._covers.try_register([found.url])
             self._covers.enqueue_missing([found.url], WARM)
         return has_found
 

@@ -67,6 +67,6 @@ class DetailsFetcher:
     def _save(self, album_id: int, details: Details) -> None:
         album = self._library.detail(album_id, details.tracks, details.barcode, details.cover_url)
         if album is not None and album.picture:
-            self._covers.register([album.picture])
+            self._covers.try_register([album.picture])
         with self._rows.db.write() as conn:
             self._rows.details_done(conn, album_id)

@@ -133,7 +133,7 @@ class CollectionSync:
         """Save a page and the position after it in one transaction, then register its covers."""
         rows = [row for row in page.rows if not isinstance(row, ImportRejected)]
         urls = [row.cover_url for row in rows if row.cover_url]
-        failing = self._covers.failing(urls)
+        failing = self._covers.urls.failing(urls)
         rejected = [[row.line, row.reason] for row in page.rows if isinstance(row, ImportRejected)]
         lossy = [row for row in rows if row.losses]
         losses = [[row.line, row.artist, row.title, what] for row in lossy for what in row.losses]
@@ -160,8 +160,10 @@ class CollectionSync:
             self._save(conn, after)
 
         self._library.sync_rows(rows, failing=failing, also=also, batch=self._batch)
-        self._covers.register(urls)
-        self._covers.retry_with_url(failing)
+        self._covers.try_register(urls)
+        if failing:
+            self._covers.urls.retry_with_url(failing)
+            self._covers.wake()
         return after
 
     def _has_gaps(self, position: SyncPosition) -> bool:

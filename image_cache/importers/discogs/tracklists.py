@@ -68,7 +68,7 @@ class TracklistFetcher:
         if not fetched:
             return
         stored = self._library.detail_many((album_id, one.tracks, one.barcode, one.cover_url) for album_id, one in fetched)
-        self._covers.register([album.picture for album in stored if album.picture])
+        self._covers.try_register([album.picture for album in stored if album.picture])
 
     def _put_off(self, album_id: int, seconds: float) -> None:
         now = self._clock()

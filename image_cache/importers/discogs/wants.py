@@ -32,7 +32,7 @@ def read_wants(task: Task, client: DiscogsClient, account: str, wantlist: Wantli
     is_whole = bool(listed) and len({page.items for page in pages}) == 1 and len(listed) == pages[-1].items
     known = {row.source_id: (row, notes) for row, notes in rows}
     found = wantlist.sync([*known.values()], SOURCE, listed, is_whole=is_whole)
-    covers.register([row.cover_url for row, _ in rows if row.cover_url])
+    covers.try_register([row.cover_url for row, _ in rows if row.cover_url])
     if not found.listed and not found.removed:
         return ""
     parts = [f"{found.new:,} new"] + ([f"{found.removed:,} removed"] if found.removed else [])

@@ -70,7 +70,7 @@ class TableTasks:
                     table, progress=progress, save=saving(table), resume=resume, batch=batch
                 ),
             )
-            self._covers.register(self._library.cover_urls())
+            self._covers.try_register(self._library.cover_urls())
         except TaskStopped:  # continues after the next start
             raise
         except StorageError:  # a full or broken disk is no fault of the table: it stays in its folder

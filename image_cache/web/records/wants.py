@@ -145,7 +145,7 @@ def buy(want_id: int) -> AnyResponse:
     album_id = services().library.wants.buy(want_id)
     record = services().library.album(album_id)
     if record is not None and record.picture:
-        services().covers.register([record.picture])
+        services().covers.try_register([record.picture])
     return redirect(f"/album/{album_id}?done=bought", 303)
 
 

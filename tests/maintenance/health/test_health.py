@@ -3,6 +3,8 @@
 import os
 import re
 import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from image_cache.maintenance.readonly_vault import open_readonly
 from tests.support.inside import Inside
 from tests.support.origin import Origin, jpeg
 from tests.support.ports import free_port
-from tests.support.vault import wait_until
+from tests.support.vault import ROOT, wait_until
 
 
 def picture_of(folder: Path) -> list[tuple[str, int, int, int]]:
@@ -297,6 +299,25 @@ def test_stream_images_are_counted(inside: Inside) -> None:
     inside.services.streams.upload_stream_image("living-room", jpeg(400, 300), "a.jpg")
     check = found(inside, "Images")
     assert (check.state, check.message) == ("well", "2 stream images, 0 MB.")
+
+
+def test_records_are_taken_in_while_the_index_cannot_be_made(tmp_path: Path, origin: Origin) -> None:
+    """A folder without a free inode: the import said that the databases cannot be used, after it had stored the records."""
+    folder = tmp_path / "vault"
+    with Inside(folder):
+        pass
+    shutil.rmtree(folder / "cache")
+    (folder / "cache").write_text("a file in its place")
+    table = tmp_path / "records.csv"
+    table.write_text(f"artist,title,cover_url\nAda,One,{origin.put('/a.jpg', jpeg(300, 300))}\n", encoding="utf-8")
+    env = {**os.environ, "VINYL_VAULT_DATA_DIR": str(folder), "VINYL_VAULT_FIND_COVERS": "0"}
+    command = [sys.executable, "-m", "flask", "--app", "app", "albums", "import", str(table)]
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.splitlines()[0]) == (
+        0,
+        "1 rows read: 1 new, 0 updated, 0 unchanged, 0 rejected.",
+    ), done.stderr
+    assert "covers not registered" in done.stderr
 
 
 def test_without_a_usable_cache_folder_pages_have_placeholders_and_covers_come_once_it_is_mended(

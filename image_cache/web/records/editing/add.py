@@ -81,7 +81,7 @@ def choose(task_id: int) -> AnyResponse:
     album_id, is_new = services().lookup.choose(task_id, number)
     record = services().library.album(album_id)
     if is_new and record is not None and record.picture:
-        services().covers.register([record.picture])
+        services().covers.try_register([record.picture])
     return redirect(url_for("pages.album", album_id=album_id, done=added(album_id) if is_new else ""), 303)
 
 
