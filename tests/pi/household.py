@@ -105,7 +105,9 @@ def nginx(board: Board) -> None:
         "VINYLVAULT_HEALTH_S=900 /srv/vinylvault/systemd/install.sh --with-nginx --wheelhouse /srv/wheels"
     )
     assert status == 0, printed[-2000:]
-    board.wait_until(board.responds, 900)
+    # From inside: the service listens on the loopback only, now that nginx is in front of it.
+    asks = "python3 -c \"import urllib.request; urllib.request.urlopen('http://127.0.0.1/keys', timeout=60)\""
+    board.wait_until(lambda: board.guest.tried(asks)[0] == 0, 900)
     names = " ".join(digests)
     script = (
         "import http.client, collections, sys\n"
