@@ -20,7 +20,7 @@ WORK_S = 30.0  # how long work may have gone on when the power is cut
 @case
 def household(board: Board) -> None:
     """24 hours of a household, each in a minute: pages, covers, records played, an upload in the evening; memory and bytes written."""
-    digests, _ = put_covers(board, 60, side=600)
+    digests, _ = put_covers(board, 70, side=600)  # two pages
     wait_for_thumbnails(board, digests)
     albums = ALBUM.findall(board.get("/", "text/html").body.decode())[:60]
     statuses: Counter[int] = Counter()
