@@ -138,7 +138,7 @@ def cuts_at_work(board: Board) -> None:
     rows: list[dict[str, object]] = [{"artist": f"Artist {number:04}", "title": f"Title {number}"} for number in range(2000)]
     board.import_records(rows[:50])
     board.import_records(rows)  # leaves the table that the cut import reads again
-    board.guest.run("rm -rf /srv/new && cp -a /srv/vinylvault /srv/new && sed -i '1s/$/, newer/' /srv/new/README.md")
+    board.guest.run("rm -rf /srv/new && cp -a /srv/vinylvault /srv/new && sed -i '1s/$/, newer/' /srv/new/README.md && sync")
     work = {
         "import": "albums import /srv/records.json",
         "scrub": "verify",
