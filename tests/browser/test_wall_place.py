@@ -127,6 +127,18 @@ def test_five_thousand_records_are_one_wall_that_scrolls_without_a_pause(
 
 
 @pytest.mark.parametrize(("width", "height"), SCREENS)
+def test_a_jump_to_the_end_stays_there(visit: Callable[..., Any], width: int, height: int) -> None:
+    """The browser laid out between the new tiles and the space around them: the wall was too low, and scrolled up by screens."""
+    page = visit(width, height)
+    page.evaluate("scrollTo({top: 2500, behavior: 'instant'})")
+    page.wait_for_function(f"() => {TILES} > 60")  # more tiles than the last page has
+    page.evaluate("scrollTo({top: document.documentElement.scrollHeight, behavior: 'instant'})")
+    end = page.evaluate("scrollY")
+    page.wait_for_function(LAST)
+    assert abs(page.evaluate("scrollY") - end) < 60
+
+
+@pytest.mark.parametrize(("width", "height"), SCREENS)
 def test_back_from_the_three_thousandth_record_is_where_it_was(visit: Callable[..., Any], width: int, height: int) -> None:
     page = visit(width, height)
     page.evaluate("scrollTo({top: document.documentElement.scrollHeight * .6, behavior: 'instant'})")
