@@ -124,7 +124,7 @@ release_name() { # SOURCE
 }
 
 build_release() { # SOURCE; leaves its name in $release
-  local source=$1 folder extra
+  local source=$1 folder extra bytecode
   release=$(release_name "$source")
   folder=$BASE/$release
   if [[ -e $folder/.complete ]] && [[ $(cat "$folder/.complete") == "${extras[*]:-}" ]]; then
@@ -141,11 +141,16 @@ build_release() { # SOURCE; leaves its name in $release
   for extra in "${extras[@]:-}"; do
     [[ -z $extra ]] || install_requirements "$folder" "requirements-$extra.txt"
   done
-  # For the commands, and for the service, which runs without docstrings and may not write here. Neither uses pip.
-  "$folder/venv/bin/python" -m compileall -q -o 0 -o 2 -x "/site-packages/(pip|setuptools|pkg_resources)/" "$folder" >/dev/null || true
+  # Neither the commands nor the service use pip.
+  "$folder/venv/bin/python" -m compileall -q -x "/site-packages/(pip|setuptools|pkg_resources)/" "$folder" >/dev/null || true
+  # The service runs without docstrings, and may not write here. Debian compiled its Python for programs that keep them: what a
+  # start loads of it is compiled into a folder of our own, where Python then looks for everything.
+  bytecode=$folder/bytecode
+  "$folder/venv/bin/python" -OO -X "pycache_prefix=$bytecode" -m compileall -q -x "/site-packages/(pip|setuptools|pkg_resources)/" "$folder" >/dev/null || true
   # As the service would begin: what cannot be imported never takes the place of what runs.
-  (cd "$folder" && env -i PATH=/usr/bin:/bin PYTHONDONTWRITEBYTECODE=1 venv/bin/python -OO -c 'import app') ||
+  (cd "$folder" && env -i PATH=/usr/bin:/bin venv/bin/python -OO -X "pycache_prefix=$bytecode" -c 'import app, concurrent.futures.thread, gunicorn.app.wsgiapp, gunicorn.glogging') ||
     { rm -rf "$folder"; refuse "version $release cannot run on this computer. Nothing was changed."; }
+  ln -s "$release" "$bytecode$CURRENT" # the service knows this version by that name
   echo "${extras[*]:-}" >"$folder/.complete"
 }
 
@@ -335,7 +340,7 @@ try_in_foreground() { # no service manager: start it by hand, ask how it is, sto
   (
     umask 077
     cd "$CURRENT/"
-    exec "${words[@]}" venv/bin/python -OO -m gunicorn -c systemd/gunicorn.conf.py 'app:create_app()'
+    exec "${words[@]}" venv/bin/python -OO -X pycache_prefix=$CURRENT/bytecode -m gunicorn -c systemd/gunicorn.conf.py 'app:create_app()'
   ) >"$log" 2>&1 &
   pid=$!
   healthy "$@" || status=1

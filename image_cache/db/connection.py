@@ -1,6 +1,7 @@
 """Connections to one SQLite file, and its errors. `Database` pools them."""
 
 import contextlib
+import errno
 import os
 import sqlite3
 import time
@@ -46,6 +47,13 @@ class Locked(OperationalError):
 
     def __init__(self, path: Path) -> None:
         super().__init__(f"{path} is locked")
+
+
+class ReadOnlyDisk(OperationalError):
+    """The disk became read-only while the file was open. SQLite only knows that writing failed."""
+
+    sqlite_errorcode = sqlite3.SQLITE_READONLY
+    sqlite_errorname = "SQLITE_READONLY"
 
 
 @contextlib.contextmanager
@@ -156,6 +164,17 @@ def lacks_room(error: BaseException, path: Path) -> bool:
     return code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN) and not (
         wal.is_file() and wal.stat().st_size
     )
+
+
+def refuse_if_read_only(path: Path, error: DatabaseError) -> None:
+    """Raise `ReadOnlyDisk` if writing to a file failed with an error of the disk, and the disk is read-only."""
+    if getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_IOERR:
+        return
+    try:
+        os.utime(path.parent)  # the flags of a mount do not say that ext4 stopped after an error
+    except OSError as refusal:
+        if refusal.errno == errno.EROFS:
+            raise ReadOnlyDisk(f"{path}: the disk is read-only") from error
 
 
 def why_unwritable(error: Exception) -> str:

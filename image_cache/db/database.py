@@ -34,6 +34,7 @@ from image_cache.db.connection import (
     parameter_marks,
     prepare,
     refuse_if_lost,
+    refuse_if_read_only,
     set_bulk,
     why_unwritable,
 )
@@ -56,7 +57,6 @@ __all__ = [
 ]
 
 logger = logging.getLogger(__name__)
-
 T = TypeVar("T")
 Idle = list[Connection]
 
@@ -142,6 +142,7 @@ class Database:
                     conn.rollback()
                 if isinstance(error, DatabaseError):
                     self._set_aside_if_broken(error, home)
+                    refuse_if_read_only(self.path, error)
                 raise
             finally:
                 del self._writing.conn
@@ -249,8 +250,7 @@ class Database:
         except DatabaseError as error:
             if not self._set_aside_if_broken(error, home):
                 raise
-        conn, home = self._borrow()
-        return self._fetch_once(conn, home, sql, parameters, fetch)
+        return self._fetch_once(*self._borrow(), sql, parameters, fetch)
 
     def _fetch_once(
         self, conn: Connection, home: Idle | None, sql: str, parameters: Sequence[object], fetch: Callable[[Cursor], T]

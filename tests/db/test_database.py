@@ -13,10 +13,11 @@ from types import FrameType
 import pytest
 
 from image_cache.db import database as opened_in
-from image_cache.db.connection import STATEMENTS, copy_into, open_unchanged
-from image_cache.db.database import MAX_IDLE, Database, Locked, WrongVersion, parameter_marks
+from image_cache.db.connection import STATEMENTS, ReadOnlyDisk, copy_into, open_unchanged, refuse_if_read_only
+from image_cache.db.database import MAX_IDLE, Database, Locked, OperationalError, WrongVersion, parameter_marks, why_unwritable
 from image_cache.db.diagnosis import kind_of
 from image_cache.db.fair_lock import FairLock
+from tests.support.disk import disk_of
 from tests.support.vault import ROOT, wait_until
 
 SCHEMA = ["CREATE TABLE t (n INTEGER UNIQUE);"]
@@ -292,6 +293,19 @@ def assert_nobody_reads(database: Database) -> None:
     checkpoint = database.row("PRAGMA wal_checkpoint(TRUNCATE)")
     assert checkpoint is not None
     assert tuple(checkpoint) == (0, 0, 0), "a reader is in the way"
+
+
+def test_a_disk_that_became_read_only_is_told_from_one_that_fails(tmp_path: Path) -> None:
+    """SQLite says "disk I/O error" of both, and an upload was refused with "the database is not responding. Try again."."""
+    failed = OperationalError("disk I/O error")
+    failed.sqlite_errorcode = sqlite3.SQLITE_IOERR_WRITE
+    with disk_of(1, tmp_path / "disk") as disk:
+        refuse_if_read_only(disk / "x.db", failed)
+        subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+        refuse_if_read_only(disk / "x.db", Locked(disk / "x.db"))
+        with pytest.raises(ReadOnlyDisk) as said:
+            refuse_if_read_only(disk / "x.db", failed)
+        assert why_unwritable(said.value) == "the disk is read-only"
 
 
 def test_a_result_that_is_not_read_to_its_end_holds_nothing(tmp_path: Path) -> None:
