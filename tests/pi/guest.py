@@ -162,7 +162,11 @@ class Guest:
         line, self._line = self._line, None
         if line is not None:
             line.send_signal(signal.SIGTERM)
-            line.wait()
+            try:
+                line.wait(10)
+            except subprocess.TimeoutExpired:  # it may wait for a script whose end was lost
+                line.kill()
+                line.wait()
         (self.folder / "ssh").unlink(missing_ok=True)
 
     def _wait_for(self, is_so: Any) -> None:
