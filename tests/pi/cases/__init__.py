@@ -1,0 +1,1 @@
+"""The cases. Each begins with a machine of its own and leaves nothing to the next."""
