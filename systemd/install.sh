@@ -150,6 +150,7 @@ build_release() { # SOURCE; leaves its name in $release
   # As the service would begin: what cannot be imported never takes the place of what runs.
   (cd "$folder" && env -i PATH=/usr/bin:/bin venv/bin/python -OO -X "pycache_prefix=$bytecode" -c 'import app, concurrent.futures.thread, gunicorn.app.wsgiapp, gunicorn.glogging') ||
     { rm -rf "$folder"; refuse "version $release cannot run on this computer. Nothing was changed."; }
+  (cd "$folder" && env -i PATH=/usr/bin:/bin venv/bin/python -OO -X "pycache_prefix=$bytecode" -m image_cache.web.compiled_templates) >/dev/null 2>&1 || true
   ln -s "$release" "$bytecode$CURRENT" # the service knows this version by that name
   echo "${extras[*]:-}" >"$folder/.complete"
 }

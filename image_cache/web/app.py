@@ -20,6 +20,7 @@ from image_cache.web.admin.alerts import alerts
 from image_cache.web.admin.dashboard import dashboard
 from image_cache.web.admin.health import ops
 from image_cache.web.admin.metrics import metrics
+from image_cache.web.compiled_templates import use_compiled_templates
 from image_cache.web.context import BODY_LIMIT, EXTENSION, TEMPLATE_DIR, WARM, prepare_session
 from image_cache.web.covers.api import api
 from image_cache.web.covers.edit import sleeves
@@ -76,6 +77,7 @@ def build_app(services: Services) -> Flask:
     """Build the application. Raises `LookupError` if a rule declares no access."""
     settings = services.settings
     app = Flask("vinylvault", static_folder=None, template_folder=str(TEMPLATE_DIR))
+    use_compiled_templates(app)
     app.url_map.merge_slashes = False  # one URL per resource: a doubled slash is a 404, not a redirect that quotes the Host
     app.request_class = UploadRequest
     app.extensions[EXTENSION] = services

@@ -215,6 +215,8 @@ def test_05_its_modules_are_compiled_for_the_server(engine: Engine) -> None:
     )
     for level in ("-OO", "-B"):
         assert engine.inside("python", level, "-c", script) == "[]"
+    there = "from image_cache.web.compiled_templates import FOLDER; print(len(list(FOLDER.iterdir())))"
+    assert int(engine.inside("python", "-c", there)) > 100
 
 
 def test_06_the_engine_starts_it_again_after_a_crash(engine: Engine) -> None:
