@@ -6,6 +6,7 @@ umask 022
 
 BASE=/opt/vinylvault
 CURRENT=$BASE/current
+COMPILE_TEMPLATES='from image_cache.wsgi import create_app; from image_cache.web.compiled_templates import compile_templates; compile_templates(create_app())'
 STATE=/var/lib/vinylvault
 CACHE=/var/cache/vinylvault
 BACKUPS=/var/backups/vinylvault
@@ -124,7 +125,7 @@ release_name() { # SOURCE
 }
 
 build_release() { # SOURCE; leaves its name in $release
-  local source=$1 folder extra bytecode
+  local source=$1 folder extra bytecode vault
   release=$(release_name "$source")
   folder=$BASE/$release
   if [[ -e $folder/.complete ]] && [[ $(cat "$folder/.complete") == "${extras[*]:-}" ]]; then
@@ -150,7 +151,9 @@ build_release() { # SOURCE; leaves its name in $release
   # As the service would begin: what cannot be imported never takes the place of what runs.
   (cd "$folder" && env -i PATH=/usr/bin:/bin venv/bin/python -OO -X "pycache_prefix=$bytecode" -c 'import app, concurrent.futures.thread, gunicorn.app.wsgiapp, gunicorn.glogging') ||
     { rm -rf "$folder"; refuse "version $release cannot run on this computer. Nothing was changed."; }
-  (cd "$folder" && env -i PATH=/usr/bin:/bin venv/bin/python -OO -X "pycache_prefix=$bytecode" -m image_cache.web.compiled_templates) >/dev/null 2>&1 || true
+  vault=$(mktemp -d)
+  (cd "$folder" && env -i PATH=/usr/bin:/bin VINYL_VAULT_DATA_DIR="$vault" venv/bin/python -OO -X "pycache_prefix=$bytecode" -c "$COMPILE_TEMPLATES") >/dev/null 2>&1 || true
+  rm -rf "$vault"
   ln -s "$release" "$bytecode$CURRENT" # the service knows this version by that name
   echo "${extras[*]:-}" >"$folder/.complete"
 }
