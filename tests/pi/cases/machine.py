@@ -37,7 +37,7 @@ def no_inodes(board: Board) -> None:
     place = "/var/cache/vinylvault"
     board.guest.run(f"systemctl stop {UNIT} && cp -a {place} /srv/kept")
     board.guest.run(
-        f"mount -t tmpfs -o nr_inodes=2000,size=64m,uid=$(id -u vinylvault) tmpfs {place} && cp -a /srv/kept/. {place}"
+        f"mount -t tmpfs -o nr_inodes=2000,size=400m,uid=$(id -u vinylvault) tmpfs {place} && cp -a /srv/kept/. {place}"
     )
     board.guest.run(f"i=0; while touch {place}/fill-$i 2>/dev/null; do i=$((i + 1)); done; systemctl start {UNIT}", ok=False)
     board.wait_until(board.responds, 900)
