@@ -47,6 +47,7 @@ def no_inodes(board: Board) -> None:
     board.note(started=board.state(), wall=board.status_of("/"), covers_without_inodes=percent(there, 6))
     assert board.status_of("/") == 200
     board.guest.run(f"rm -f {place}/fill-*")
+    assert board.status_of("/") == 200  # who looks at the wall again asks for its covers again
     took = wait_for_thumbnails(board, digests)
     board.note(covers_after="6 of 6", after_s=round(took))
 
