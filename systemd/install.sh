@@ -151,7 +151,7 @@ build_release() { # SOURCE; leaves its name in $release
   # As the service would begin: what cannot be imported never takes the place of what runs.
   (cd "$folder" && env -i PATH=/usr/bin:/bin venv/bin/python -OO -X "pycache_prefix=$bytecode" -c 'import app, concurrent.futures.thread, gunicorn.app.wsgiapp, gunicorn.glogging') ||
     { rm -rf "$folder"; refuse "version $release cannot run on this computer. Nothing was changed."; }
-  vault=$(mktemp -d)
+  vault=$(mktemp -d) # pages are compiled too, by an application whose vault is gone afterwards; without that they only come later
   (cd "$folder" && env -i PATH=/usr/bin:/bin VINYL_VAULT_DATA_DIR="$vault" venv/bin/python -OO -X "pycache_prefix=$bytecode" -c "$COMPILE_TEMPLATES") >/dev/null 2>&1 || true
   rm -rf "$vault"
   ln -s "$release" "$bytecode$CURRENT" # the service knows this version by that name
